@@ -1,0 +1,1 @@
+"""The actors of the gateway; `messages` is the only thing they share."""

@@ -1,0 +1,1 @@
+"""Answers people and monitoring systems over HTTP."""

@@ -1,0 +1,1 @@
+"""Scores how unusual each sample is."""

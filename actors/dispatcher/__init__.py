@@ -1,0 +1,1 @@
+"""Asks for battery power that follows prices."""

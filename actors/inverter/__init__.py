@@ -1,0 +1,1 @@
+"""Reads one device over Modbus TCP and is the only one that writes to it."""

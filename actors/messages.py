@@ -1,0 +1,382 @@
+"""Every message that actors exchange: the only thing they share.
+
+Each is a frozen msgspec struct, tagged, in one union; `CODEC` turns them to bytes and back. What does not decode is a
+dead letter. Raising `VERSION` marks a change that an older reader would misunderstand.
+
+Signs: battery power is positive while charging and negative while discharging, everywhere. Grid power is positive
+while the site imports. Ages are taken on the monotonic clock (`*_mono_ns`), stamps on the wall clock (`*_wall_ns`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import msgspec
+
+from supervision.codec import Codec
+from supervision.events import Lifecycle, SiteReport
+
+VERSION = 1
+
+BatteryPowerW = Annotated[float, msgspec.Meta(description="watts; + charging, - discharging")]
+GridPowerW = Annotated[float, msgspec.Meta(description="watts; + import, - export")]
+
+SAFETY = "safety"
+DETECTOR = "detector"
+DISPATCHER = "dispatcher"
+PUBLISHER = "publisher"
+WATCHDOG = "watchdog"
+API = "api"
+
+
+def inverter_address(device_id: str) -> str:
+    """Return the address of the InverterActor that owns `device_id`."""
+    return f"inverter/{device_id}"
+
+
+class Quality(enum.IntEnum):
+    """How far a value may be trusted."""
+
+    GOOD = 0
+    STALE = 1
+    """Read once, but not in this poll."""
+    INVALID = 2
+    """The device sent a sentinel or something implausible."""
+    MISSING = 3
+    """Never read, or not answered."""
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Encoded as an array: field names stay at home, so new fields go last and have a default."""
+
+
+class PointInfo(msgspec.Struct, frozen=True, array_like=True):
+    """Name and unit of one place in a sample."""
+
+    name: str
+    unit: str
+
+
+class DeviceSchema(_Message, tag="schema"):
+    """What the values of a device's samples mean, in order; sent at start and when asked for."""
+
+    device_id: str
+    schema_id: int
+    """Changes whenever the points change; samples name it."""
+    points: tuple[PointInfo, ...]
+
+
+class DescribeDevice(_Message, tag="describe"):
+    """Ask an InverterActor for its `DeviceSchema`; it answers the sender."""
+
+    device_id: str
+
+
+class Sample(_Message, tag="sample"):
+    """One poll of a device: every point of its schema, in order."""
+
+    device_id: str
+    schema_id: int
+    seq: int
+    """Counts the polls of one incarnation of the InverterActor, from 1."""
+    epoch: int
+    """That incarnation; (device_id, epoch, seq) names a sample for ever."""
+    wall_ns: int
+    mono_ns: int
+    values: tuple[float | None, ...]
+    """In the schema's units; None wherever the quality is invalid or missing."""
+    quality: bytes = b""
+    """One `Quality` per value, or empty when all are good."""
+
+    def quality_at(self, index: int) -> Quality:
+        """Return the quality of the value at `index`."""
+        return Quality(self.quality[index]) if self.quality else Quality.GOOD
+
+
+class Vitals(_Message, tag="vitals"):
+    """What safety decides on: sent as soon as these few points are read, before the rest of the poll.
+
+    A value is None unless it was read in this poll, decoded to a finite number and is within the range its profile
+    allows; `faults` then says why.
+    """
+
+    device_id: str
+    seq: int
+    epoch: int
+    wall_ns: int
+    mono_ns: int
+    """When the answer arrived."""
+    soc_pct: float | None = None
+    battery_temperature_c: float | None = None
+    battery_power_w: BatteryPowerW | None = None
+    battery_voltage_v: float | None = None
+    battery_current_a: float | None = None
+    """+ charging, - discharging."""
+    max_charge_w: float | None = None
+    """The device's own limit at this moment, at least 0."""
+    max_discharge_w: float | None = None
+    """The device's own limit at this moment, as a positive number."""
+    forced: bool | None = None
+    """Whether the device now follows a forced charge or discharge."""
+    faults: tuple[str, ...] = ()
+    """`point: reason` for each value that is None though the device should have it."""
+
+
+class LinkState(enum.Enum):
+    """How an InverterActor stands with its device."""
+
+    CONNECTING = "connecting"
+    IDENTIFYING = "identifying"
+    ONLINE = "online"
+    OFFLINE = "offline"
+    REFUSED = "refused"
+    """Another device answers at that address: nothing is written to it."""
+
+
+class DeviceState(_Message, tag="device_state"):
+    """An InverterActor's link changed, or it repeats how it stands (about once a second)."""
+
+    device_id: str
+    link: LinkState
+    mono_ns: int
+    reason: str = ""
+    model: str = ""
+    serial: str = ""
+    host: str = ""
+    port: int = 0
+    reconnects: int = 0
+    polls: int = 0
+    failed_requests: int = 0
+    poll_s: float = 0.0
+    """How long the last complete poll took."""
+
+
+class SetpointRequest(_Message, tag="setpoint_request"):
+    """Somebody asks SafetyActor for battery power; not a command."""
+
+    device_id: str
+    power_w: BatteryPowerW
+    ttl_s: float
+    """How long the request is meant to hold, counted from `mono_ns`."""
+    mono_ns: int
+    seq: int
+    """Rises with every request of one source and epoch."""
+    source: str
+    reason: str
+
+
+class Ruling(enum.Enum):
+    """What SafetyActor made of a request."""
+
+    ALLOWED = "allowed"
+    CLAMPED = "clamped"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    REPLAYED = "replayed"
+
+
+class SetpointAnswer(_Message, tag="setpoint_answer"):
+    """SafetyActor's answer to the asker."""
+
+    device_id: str
+    seq: int
+    ruling: Ruling
+    power_w: BatteryPowerW
+    """What was approved; 0 where nothing was."""
+    rule: str = ""
+    detail: str = ""
+
+
+class ApprovedSetpoint(_Message, tag="approved_setpoint"):
+    """The only message on which an InverterActor writes power: a lease for one incarnation."""
+
+    device_id: str
+    power_w: BatteryPowerW
+    seq: int
+    """Rises with every approval of one SafetyActor incarnation."""
+    inverter_epoch: int
+    """The incarnation it was issued to; any other refuses it."""
+    lease_until_mono_ns: int
+    """When the InverterActor returns the device to safety by itself unless renewed."""
+    reason: str
+
+
+class SafeCommand(_Message, tag="safe_command"):
+    """Bring the device to its safe state now; accepted by every incarnation and ahead of everything else."""
+
+    device_id: str
+    seq: int
+    rule: str
+    reason: str
+
+
+class WriteResult(enum.Enum):
+    """What is known of a write."""
+
+    VERIFIED = "verified"
+    """Read back as written."""
+    REJECTED = "rejected"
+    """The device refused it: nothing changed."""
+    UNVERIFIED = "unverified"
+    """Acknowledged, but it reads back otherwise."""
+    UNKNOWN = "unknown"
+    """No answer: neither done nor not done until read back."""
+
+
+class WriteReport(_Message, tag="write_report"):
+    """How a command ended at the device."""
+
+    device_id: str
+    seq: int
+    safe: bool
+    """Whether it answers a `SafeCommand` (else an `ApprovedSetpoint`)."""
+    result: WriteResult
+    power_w: BatteryPowerW
+    detail: str = ""
+    mono_ns: int = 0
+
+
+class SafetyState(enum.Enum):
+    """How SafetyActor stands with one device."""
+
+    STARTING = "starting"
+    """Safe until enough good cycles have been seen."""
+    NORMAL = "normal"
+    LIMITED = "limited"
+    """At least one direction is closed, and opens by itself when the cause is gone."""
+    TRIPPED = "tripped"
+    """Latched: only an operator opens it."""
+
+
+class SafetyStatus(_Message, tag="safety_status"):
+    """SafetyActor's view of one device, sent on change and about once a second."""
+
+    device_id: str
+    state: SafetyState
+    may_charge: bool
+    may_discharge: bool
+    rules: tuple[str, ...]
+    """The rules that now hold, as `name: figures`."""
+    evaluations: int
+    """Completed evaluations of this incarnation, over all devices."""
+    mono_ns: int
+    """When this device was last evaluated; 0 if never."""
+    setpoint_w: BatteryPowerW = 0.0
+
+
+class SafetyEvent(_Message, tag="safety_event"):
+    """A rule began or ceased to hold, a trip latched, a command was refused: kept and published."""
+
+    device_id: str
+    kind: str
+    """`began`, `ceased`, `tripped`, `refused`, `reset`."""
+    rule: str
+    detail: str
+    wall_ns: int
+    mono_ns: int
+
+
+class AnomalyScore(_Message, tag="anomaly"):
+    """DetectorActor's view of one sample."""
+
+    device_id: str
+    seq: int
+    mono_ns: int
+    wall_ns: int
+    z_max: float | None
+    """Largest robust z-score of the sample's points; None while too little is known."""
+    z_point: str
+    """The point it belongs to, or empty."""
+    forest_score: float | None
+    """IsolationForest score in [0, 1], larger is stranger; None while no model is loaded."""
+    anomalous: bool
+    model: str = ""
+    """Hash of the forest, or empty."""
+
+
+class ModelReady(_Message, tag="model_ready"):
+    """A trainer wrote a model."""
+
+    path: str
+    sha256: str
+    samples: int
+    seconds: float
+
+
+class DispatchStatus(_Message, tag="dispatch_status"):
+    """What DispatcherActor last decided for a device, and by which policy."""
+
+    device_id: str
+    policy: str
+    """`onnx`, `time_of_use` or `hold`."""
+    power_w: BatteryPowerW
+    reason: str
+    mono_ns: int
+    fallbacks: int
+    """How often something other than the model had to decide, in this incarnation."""
+
+
+class PublisherStatus(_Message, tag="publisher_status"):
+    """State of the spool and its sink."""
+
+    sink: str
+    accepted: int
+    """Messages made durable by this incarnation."""
+    delivered: int
+    """Messages the sink has acknowledged to this incarnation."""
+    waiting: int
+    """Durable messages not yet delivered."""
+    evicted: int
+    spool_bytes: int
+    oldest_wall_ns: int
+    """Stamp of the oldest waiting message; 0 if none."""
+    mono_ns: int
+    fault: str = ""
+    """Why nothing is delivered now, or empty."""
+
+
+class ActorProgress(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Progress of one actor as WatchdogActor saw it."""
+
+    name: str
+    completed: int
+    age_s: float
+    """Since its last completed unit of work."""
+
+
+class WatchdogReport(_Message, tag="watchdog"):
+    """Progress of the control cell's actors."""
+
+    mono_ns: int
+    progressing: bool
+    """Whether every critical actor progressed within its limit."""
+    late: tuple[str, ...]
+    actors: tuple[ActorProgress, ...]
+    evaluations: int
+    """Safety evaluations completed, as last told by SafetyActor."""
+
+
+Message = (
+    DeviceSchema
+    | DescribeDevice
+    | Sample
+    | Vitals
+    | DeviceState
+    | SetpointRequest
+    | SetpointAnswer
+    | ApprovedSetpoint
+    | SafeCommand
+    | WriteReport
+    | SafetyStatus
+    | SafetyEvent
+    | AnomalyScore
+    | ModelReady
+    | DispatchStatus
+    | PublisherStatus
+    | WatchdogReport
+    | Lifecycle
+    | SiteReport
+)
+
+CODEC = Codec(Message)

@@ -1,0 +1,1 @@
+"""Stores telemetry durably and forwards it."""

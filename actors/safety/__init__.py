@@ -1,0 +1,1 @@
+"""Keeps every device within its hard limits."""

@@ -1,0 +1,1 @@
+"""Reports whether the control cell makes progress."""

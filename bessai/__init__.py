@@ -1,0 +1,1 @@
+"""BESSAI Edge Gateway: the product around the actors."""

@@ -1,0 +1,1 @@
+"""Supervised actors in supervised processes: knows nothing of batteries and is usable on its own."""

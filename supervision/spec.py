@@ -1,0 +1,171 @@
+"""What a supervisor needs to know of a child before it starts it."""
+
+from __future__ import annotations
+
+import enum
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+
+class SpecError(ValueError):
+    """A specification that cannot be carried out; the message names the field and the fix."""
+
+
+class Restart(enum.Enum):
+    """When a child that ended is started again."""
+
+    PERMANENT = "permanent"
+    """Always."""
+    TRANSIENT = "transient"
+    """Only if it ended abnormally."""
+    TEMPORARY = "temporary"
+    """Never."""
+
+
+class OnExceeded(enum.Enum):
+    """What happens to a child that failed more often than its intensity allows."""
+
+    ESCALATE = "escalate"
+    """Its cell fails with it."""
+    QUARANTINE = "quarantine"
+    """It rests for the quarantine time and is tried again; its neighbours live on."""
+
+
+class Backoff(msgspec.Struct, frozen=True, kw_only=True):
+    """Exponential delay before a restart, with jitter so that children do not return in step."""
+
+    initial_s: float = 0.005
+    factor: float = 2.0
+    max_s: float = 30.0
+    jitter: float = 0.2
+    """Each delay is multiplied by a random factor in [1 - jitter, 1 + jitter]."""
+
+    def __post_init__(self) -> None:
+        """Refuse a back-off that cannot work."""
+        _require(0 <= self.initial_s <= self.max_s, "backoff.initial_s", self.initial_s, "0 to max_s")
+        _require(self.factor >= 1, "backoff.factor", self.factor, "at least 1")
+        _require(0 <= self.jitter < 1, "backoff.jitter", self.jitter, "0 to below 1")
+
+
+class Intensity(msgspec.Struct, frozen=True, kw_only=True):
+    """At most `max_restarts` restarts within any `window_s` seconds."""
+
+    max_restarts: int = 5
+    window_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse an intensity that cannot work."""
+        _require(self.max_restarts >= 0, "intensity.max_restarts", self.max_restarts, "at least 0")
+        _require(self.window_s > 0, "intensity.window_s", self.window_s, "above 0")
+
+
+class MailboxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """How many frames a mailbox holds."""
+
+    control_per_sender: int = 256
+    """Beyond this many waiting control frames a sender floods: its further ones are refused and alarmed."""
+    telemetry: int = 1024
+
+    def __post_init__(self) -> None:
+        """Refuse a mailbox that could hold nothing."""
+        _require(self.control_per_sender >= 1, "mailbox.control_per_sender", self.control_per_sender, "at least 1")
+        _require(self.telemetry >= 1, "mailbox.telemetry", self.telemetry, "at least 1")
+
+
+class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One supervised actor. Plain data, because it crosses to the cell's process."""
+
+    name: str
+    factory: str
+    """`module:callable`; called in the actor's own thread with `config`, returns an `Actor`."""
+    config: bytes = b""
+    restart: Restart = Restart.PERMANENT
+    on_exceeded: OnExceeded = OnExceeded.ESCALATE
+    tick_s: float = 0.1
+    """Period of `Actor.on_tick`; also what makes progress visible while no message arrives."""
+    liveness_s: float = 1.0
+    """Longest time without a completed unit of work before the incarnation counts as hung."""
+    start_s: float = 10.0
+    """Longest time that construction and `on_start` may take."""
+    shutdown_s: float = 2.0
+    """Longest time that `on_stop` may take."""
+    backoff: Backoff = Backoff()
+    intensity: Intensity = Intensity()
+    quarantine_s: float = 30.0
+    mailbox: MailboxSpec = MailboxSpec()
+
+    def __post_init__(self) -> None:
+        """Refuse a specification that cannot be supervised."""
+        _require(bool(self.name) and not self.name.startswith("@"), "name", self.name, "a name without a leading @")
+        _require(":" in self.factory, "factory", self.factory, "module:callable")
+        _require(0 < self.tick_s < self.liveness_s, "tick_s", self.tick_s, "above 0 and below liveness_s")
+        _require(self.start_s > 0, "start_s", self.start_s, "above 0")
+        _require(self.shutdown_s > 0, "shutdown_s", self.shutdown_s, "above 0")
+
+
+class CellKind(enum.Enum):
+    """What the loss of a cell means, and what the cell does when root is lost."""
+
+    CRITICAL = "critical"
+    """Never given up; outlives root just long enough to stop its actors in order."""
+    DEGRADABLE = "degradable"
+    """Quarantined when it fails too often; dies with root."""
+    ON_DEMAND = "on_demand"
+    """Started by a message, runs once, dies with root."""
+
+
+class CellSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One process and the actors in it, in starting order."""
+
+    name: str
+    children: tuple[ChildSpec, ...]
+    codec: str
+    """`module:attribute` of the `Codec` that all actors of the site share."""
+    kind: CellKind = CellKind.DEGRADABLE
+    beat_s: float = 0.1
+    liveness_s: float = 1.0
+    """Longest silence of the cell's supervisor before the cell is killed."""
+    start_s: float = 15.0
+    shutdown_s: float = 5.0
+    memory_limit_mb: int = 512
+    """Resident memory at which root kills the cell."""
+    max_abandoned_threads: int = 3
+    """More hung threads than this and the cell is given up."""
+    switch_interval_s: float = 0.005
+    """How long CPython lets one thread keep the interpreter while others wait."""
+    backoff: Backoff = Backoff(initial_s=0.0)
+    intensity: Intensity = Intensity(max_restarts=5, window_s=30.0)
+    quarantine_s: float = 60.0
+    environment: dict[str, str] = {}
+    """Added to the environment of the process."""
+
+    def __post_init__(self) -> None:
+        """Refuse a specification that cannot be supervised."""
+        _require(bool(self.name), "cell name", self.name, "a name")
+        _require(bool(self.children), "children", self.children, "at least one actor")
+        _require(0 < self.beat_s < self.liveness_s, "beat_s", self.beat_s, "above 0 and below liveness_s")
+        _require(self.memory_limit_mb > 0, "memory_limit_mb", self.memory_limit_mb, "above 0")
+
+
+def load(reference: str) -> Callable[..., Any]:
+    """Return what `module:attribute` refers to.
+
+    Raises:
+        SpecError: the module or the attribute does not exist.
+    """
+    module_name, _, attribute = reference.partition(":")
+    try:
+        loaded: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        msg = f"reference {reference!r} cannot be loaded: {error}"
+        raise SpecError(msg) from error
+    return loaded
+
+
+def _require(holds: bool, field: str, value: object, expected: str) -> None:  # noqa: FBT001 - a private assertion
+    if not holds:
+        msg = f"{field} = {value!r} is not allowed: expected {expected}"
+        raise SpecError(msg)
