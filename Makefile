@@ -1,0 +1,65 @@
+# Needs only a Python from 3.11 to 3.14 with venv. Everything is installed into .venv, from requirements/dev.lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+CONTAINER_SMOKE ?= $(wildcard ../shared/tools/container_smoke.sh)
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet $(LOCK_ARGS)
+LOCK_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench chaos container lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## Run the gateway on three simulated batteries, on this machine
+	$(BIN)/bessai demo
+
+test: $(STAMP) ## Run every test, with coverage (some of it: make chaos, or .venv/bin/pytest PATH)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include='supervision/*' --fail-under=95 --format=total
+	$(BIN)/coverage report --include='actors/safety/*' --fail-under=95 --format=total
+
+chaos: $(STAMP) ## Break each part of the running gateway and judge it from the devices' side
+	$(BIN)/pytest -m chaos $(PYTEST_ARGS)
+
+lint: $(STAMP) ## Check style, types (mypy and pyright) and the layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code and apply the safe fixes
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+bench: $(STAMP) ## Measure latencies, restarts and memory on this machine
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+lock: $(STAMP) ## Resolve the dependencies again into requirements/ (LOCK_ARGS=--upgrade for newer ones)
+	$(LOCK) --output-file requirements/runtime.lock
+	$(LOCK) --group dev --output-file requirements/dev.lock
+
+clean: ## Remove what the other targets made, except .venv
+	rm -rf build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find actors bessai supervision tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(STAMP): requirements/dev.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "$(PYTHON) is not there. Install a Python from 3.11 to 3.14, for example: apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || { \
+	  echo "$$($(PYTHON) --version) will not do. Name a Python from 3.11 to 3.14, for example: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) has no venv module. Install it, for example: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
