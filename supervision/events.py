@@ -143,8 +143,11 @@ class Introduction(msgspec.Struct, frozen=True, array_like=True, kw_only=True, t
     """The first thing a new cell is told: who it is and what it runs."""
 
     generation: int
-    """How often the site has been started; part of every epoch."""
+    """Rises with every start of the site; part of every epoch."""
+    site_started_ns: int
+    """Monotonic time at which root started; the other part."""
     incarnation: int
+    """How often this cell has been started, from 1."""
     spec: bytes
     """The `CellSpec`, encoded as msgpack."""
     addresses: tuple[str, ...]

@@ -14,6 +14,12 @@ class SpecError(ValueError):
     """A specification that cannot be carried out; the message names the field and the fix."""
 
 
+def _require(holds: bool, field: str, value: object, expected: str) -> None:  # noqa: FBT001 - a private assertion
+    if not holds:
+        msg = f"{field} = {value!r} is not allowed: expected {expected}"
+        raise SpecError(msg)
+
+
 class Restart(enum.Enum):
     """When a child that ended is started again."""
 
@@ -136,7 +142,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True):
     """More hung threads than this and the cell is given up."""
     switch_interval_s: float = 0.005
     """How long CPython lets one thread keep the interpreter while others wait."""
-    backoff: Backoff = Backoff(initial_s=0.0)
+    backoff: Backoff = Backoff(initial_s=0.02)
     intensity: Intensity = Intensity(max_restarts=5, window_s=30.0)
     quarantine_s: float = 60.0
     environment: dict[str, str] = {}
@@ -163,9 +169,3 @@ def load(reference: str) -> Callable[..., Any]:
         msg = f"reference {reference!r} cannot be loaded: {error}"
         raise SpecError(msg) from error
     return loaded
-
-
-def _require(holds: bool, field: str, value: object, expected: str) -> None:  # noqa: FBT001 - a private assertion
-    if not holds:
-        msg = f"{field} = {value!r} is not allowed: expected {expected}"
-        raise SpecError(msg)

@@ -1,0 +1,310 @@
+"""The one-for-one supervisor of the actors of a cell.
+
+It does no work of its own: it never blocks, asks, reads or writes. Incarnations report to it from their threads;
+`step` looks at the reports and the time, acts, and says when it wants to be called again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol, assert_never
+
+from supervision.actor import StopReason
+from supervision.clock import NS_PER_S, Clock
+from supervision.events import ActorReport, Lifecycle, State, What
+from supervision.incarnation import Crashed, Finished, Outcome, Started, Stopped
+from supervision.intensity import RestartHistory, Verdict
+from supervision.mailbox import Mailbox
+from supervision.spec import CellSpec, ChildSpec, OnExceeded
+
+STARTUP_PATIENCE_S = 2.0
+"""How long the start of one actor may hold up the start of the next."""
+_STOP_STEP_S = 0.01
+_ABSENCE_S = 0.3
+
+
+class Life(Protocol):
+    """What the supervisor needs of an incarnation."""
+
+    completed: int
+    progress_ns: int
+    mailbox: Mailbox
+
+    @property
+    def epoch(self) -> int:
+        """Its number."""
+        ...
+
+    def launch(self) -> None:
+        """Start it."""
+        ...
+
+    def order_stop(self, reason: StopReason) -> None:
+        """Have it stop in order."""
+        ...
+
+    def fence(self) -> None:
+        """Give it up."""
+        ...
+
+    def interrupt(self) -> None:
+        """Try to end its thread."""
+        ...
+
+    def stack(self) -> str:
+        """Return what its thread is doing."""
+        ...
+
+    def is_running(self) -> bool:
+        """Return whether its thread still exists."""
+        ...
+
+
+Launch = Callable[[ChildSpec, Callable[[str, int, Outcome], None]], Life]
+
+
+class _Child:
+    """A specification and its present incarnation."""
+
+    def __init__(self, spec: ChildSpec, rng: random.Random) -> None:
+        self.spec = spec
+        self.state = State.IDLE
+        self.life: Life | None = None
+        self.history = RestartHistory(spec.restart, spec.intensity, spec.backoff, rng)
+        self.due_s = 0.0
+        """When a backing-off or quarantined child is started, or a stopping one is given up."""
+        self.since_s = 0.0
+        """When the present state began."""
+        self.reason = ""
+        self.dropped_before = 0
+
+    @property
+    def resolved(self) -> bool:
+        """Whether its first start has come to something."""
+        return self.state not in {State.IDLE, State.STARTING}
+
+    def report(self) -> ActorReport:
+        life = self.life
+        return ActorReport(
+            name=self.spec.name,
+            state=self.state,
+            epoch=life.epoch if life else 0,
+            completed=life.completed if life else 0,
+            progress_ns=life.progress_ns if life else 0,
+            restarts=self.history.restarts,
+            reason=self.reason,
+            waiting=life.mailbox.waiting if life else 0,
+            dropped=self.dropped_before + (life.mailbox.dropped if life else 0),
+        )
+
+
+class Supervisor:
+    """Starts the actors of `spec` in order, keeps them running, and stops them in reverse order."""
+
+    def __init__(
+        self, spec: CellSpec, launch: Launch, clock: Clock, *, tell: Callable[[Lifecycle], None], wake: Callable[[], None]
+    ) -> None:
+        """Prepare; the first `step` starts the first actor."""
+        rng = random.Random()  # noqa: S311 - jitter, not a secret
+        self._spec = spec
+        self._children = {child.name: _Child(child, rng) for child in spec.children}
+        self._launch = launch
+        self._clock = clock
+        self._tell = tell
+        self._wake = wake
+        self._reports: deque[tuple[str, int, Outcome]] = deque()
+        self._abandoned: list[Life] = []
+        self._stopping: StopReason | None = None
+        self._stepped_s = clock.monotonic_s()
+        self._excused_s = 0.0
+        self.failure = ""
+        """Why the cell has to be given up, or empty."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first start of every actor has come to something."""
+        return all(child.resolved for child in self._children.values())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop was asked for and every actor has ended."""
+        return self._stopping is not None and all(c.state is State.STOPPED for c in self._children.values())
+
+    @property
+    def abandoned_threads(self) -> int:
+        """How many hung threads are still there."""
+        self._abandoned = [life for life in self._abandoned if life.is_running()]
+        return len(self._abandoned)
+
+    def reports(self) -> tuple[ActorReport, ...]:
+        """Return how each actor stands."""
+        return tuple(child.report() for child in self._children.values())
+
+    def take_report(self, name: str, epoch: int, outcome: Outcome) -> None:
+        """Note what an incarnation reports; called from any thread."""
+        self._reports.append((name, epoch, outcome))
+        self._wake()
+
+    def stop(self, reason: StopReason) -> None:
+        """Begin to stop every actor, the last started first."""
+        if self._stopping is None:
+            self._stopping = reason
+
+    def step(self) -> float:
+        """Act on reports and time; return the monotonic second of the next thing to do."""
+        now_s = self._clock.monotonic_s()
+        self._excuse_own_absence(now_s)
+        while self._reports:
+            self._on_report(*self._reports.popleft(), now_s)
+        for child in self._children.values():
+            self._look_after(child, now_s)
+        if self._stopping is None:
+            self._start_in_order(now_s)
+        else:
+            self._stop_in_order(now_s, self._stopping)
+        return self._next_s(now_s)
+
+    def _excuse_own_absence(self, now_s: float) -> None:
+        """Do not blame actors for a time in which the whole process stood still."""
+        if now_s - self._stepped_s > _ABSENCE_S:
+            self._excused_s = now_s
+        self._stepped_s = now_s
+
+    def _next_s(self, now_s: float) -> float:
+        due = [c.due_s for c in self._children.values() if c.state in {State.BACKING_OFF, State.STOPPING}]
+        pause_s = self._spec.beat_s / 2 if self._stopping is None else _STOP_STEP_S
+        return min([now_s + pause_s, *due])
+
+    def _start_in_order(self, now_s: float) -> None:
+        for child in self._children.values():
+            if child.state is State.IDLE:
+                self._start(child, now_s)
+            if child.state is State.STARTING and now_s - child.since_s < STARTUP_PATIENCE_S:
+                return
+
+    def _start(self, child: _Child, now_s: float) -> None:
+        child.state, child.since_s = State.STARTING, now_s
+        child.life = self._launch(child.spec, self.take_report)
+        child.life.launch()
+
+    def _on_report(self, name: str, epoch: int, outcome: Outcome, now_s: float) -> None:
+        child = self._children[name]
+        if child.life is None or child.life.epoch != epoch:
+            return
+        match outcome:
+            case Started():
+                self._enter(child, State.RUNNING, now_s)
+                self._event(child, What.STARTED)
+            case Crashed(reason=reason, detail=detail):
+                self._event(child, What.CRASHED, reason, detail)
+                self._on_end(child, reason, now_s)
+            case Stopped():
+                self._event(child, What.STOPPED)
+                self._enter(child, State.STOPPED, now_s)
+            case Finished():
+                self._event(child, What.FINISHED)
+                self._on_end(child, "finished", now_s, normal=True)
+            case _:
+                assert_never(outcome)
+
+    def _on_end(self, child: _Child, reason: str, now_s: float, *, normal: bool = False) -> None:
+        ran_s = now_s - child.since_s if child.state is State.RUNNING else 0.0
+        child.reason = reason
+        if child.life is not None:
+            child.dropped_before += child.life.mailbox.dropped
+        if self._stopping is not None:
+            self._enter(child, State.STOPPED, now_s)
+            return
+        judgement = child.history.on_end(now_s, ran_s=ran_s, normal=normal)
+        match judgement.verdict:
+            case Verdict.RESTART:
+                self._rest(child, State.BACKING_OFF, now_s, judgement.delay_s)
+                self._event(child, What.RESTARTING, reason, count=child.history.restarts)
+            case Verdict.EXCEEDED:
+                self._on_exceeded(child, reason, now_s)
+            case Verdict.LEAVE:
+                self._enter(child, State.STOPPED, now_s)
+            case _:
+                assert_never(judgement.verdict)
+
+    def _on_exceeded(self, child: _Child, reason: str, now_s: float) -> None:
+        match child.spec.on_exceeded:
+            case OnExceeded.QUARANTINE:
+                self._rest(child, State.QUARANTINED, now_s, child.spec.quarantine_s)
+                self._event(child, What.QUARANTINED, reason)
+            case OnExceeded.ESCALATE:
+                self._enter(child, State.STOPPED, now_s)
+                self._event(child, What.ESCALATED, reason)
+                self.failure = self.failure or f"{child.spec.name} failed too often: {reason}"
+            case _:
+                assert_never(child.spec.on_exceeded)
+
+    def _look_after(self, child: _Child, now_s: float) -> None:
+        match child.state:
+            case State.RUNNING if self._late(child, now_s) > child.spec.liveness_s:
+                self._abandon(child, f"no progress for {self._late(child, now_s):.2f} s", now_s)
+            case State.STARTING if now_s - child.since_s > child.spec.start_s:
+                self._abandon(child, f"not started within {child.spec.start_s} s", now_s)
+            case State.BACKING_OFF if now_s >= child.due_s:
+                self._start(child, now_s)
+            case State.QUARANTINED if now_s >= child.due_s:
+                child.history.pardon()
+                self._start(child, now_s)
+            case _:
+                pass
+
+    def _abandon(self, child: _Child, reason: str, now_s: float) -> None:
+        assert child.life is not None  # noqa: S101 - only a living child hangs
+        self._event(child, What.HUNG, reason, child.life.stack())
+        self._cut_off(child.life)
+        self._on_end(child, reason, now_s)
+
+    def _cut_off(self, life: Life) -> None:
+        life.fence()
+        life.interrupt()
+        self._abandoned.append(life)
+
+    def _stop_in_order(self, now_s: float, reason: StopReason) -> None:
+        for child in reversed(self._children.values()):
+            match child.state:
+                case State.STOPPED:
+                    continue
+                case State.RUNNING | State.STARTING if child.life is not None:
+                    child.life.order_stop(reason)
+                    self._rest(child, State.STOPPING, now_s, child.spec.shutdown_s)
+                case State.STOPPING if now_s >= child.due_s and child.life is not None:
+                    self._event(child, What.HUNG, f"not stopped within {child.spec.shutdown_s} s", child.life.stack())
+                    self._cut_off(child.life)
+                    self._enter(child, State.STOPPED, now_s)
+                case State.STOPPING:
+                    pass
+                case _:
+                    self._enter(child, State.STOPPED, now_s)
+            return
+
+    def _late(self, child: _Child, now_s: float) -> float:
+        progress_s = child.life.progress_ns / NS_PER_S if child.life is not None else now_s
+        return now_s - max(progress_s, self._excused_s)
+
+    def _enter(self, child: _Child, state: State, now_s: float) -> None:
+        child.state, child.since_s = state, now_s
+
+    def _rest(self, child: _Child, state: State, now_s: float, delay_s: float) -> None:
+        self._enter(child, state, now_s)
+        child.due_s = now_s + delay_s
+
+    def _event(self, child: _Child, what: What, reason: str = "", detail: str = "", count: int = 1) -> None:
+        self._tell(
+            Lifecycle(
+                cell=self._spec.name,
+                actor=child.spec.name,
+                what=what,
+                wall_ns=self._clock.wall_ns(),
+                reason=reason,
+                detail=detail,
+                count=count,
+                epoch=child.life.epoch if child.life else 0,
+            )
+        )
