@@ -58,7 +58,7 @@ class PointInfo(msgspec.Struct, frozen=True, array_like=True):
     unit: str
 
 
-class DeviceSchema(_Message, tag="schema"):
+class DeviceSchema(_Message, frozen=True, tag="schema"):
     """What the values of a device's samples mean, in order; sent at start and when asked for."""
 
     device_id: str
@@ -67,13 +67,13 @@ class DeviceSchema(_Message, tag="schema"):
     points: tuple[PointInfo, ...]
 
 
-class DescribeDevice(_Message, tag="describe"):
+class DescribeDevice(_Message, frozen=True, tag="describe"):
     """Ask an InverterActor for its `DeviceSchema`; it answers the sender."""
 
     device_id: str
 
 
-class Sample(_Message, tag="sample"):
+class Sample(_Message, frozen=True, tag="sample"):
     """One poll of a device: every point of its schema, in order."""
 
     device_id: str
@@ -94,7 +94,7 @@ class Sample(_Message, tag="sample"):
         return Quality(self.quality[index]) if self.quality else Quality.GOOD
 
 
-class Vitals(_Message, tag="vitals"):
+class Vitals(_Message, frozen=True, tag="vitals"):
     """What safety decides on: sent as soon as these few points are read, before the rest of the poll.
 
     A value is None unless it was read in this poll, decoded to a finite number and is within the range its profile
@@ -134,7 +134,7 @@ class LinkState(enum.Enum):
     """Another device answers at that address: nothing is written to it."""
 
 
-class DeviceState(_Message, tag="device_state"):
+class DeviceState(_Message, frozen=True, tag="device_state"):
     """An InverterActor's link changed, or it repeats how it stands (about once a second)."""
 
     device_id: str
@@ -152,7 +152,7 @@ class DeviceState(_Message, tag="device_state"):
     """How long the last complete poll took."""
 
 
-class SetpointRequest(_Message, tag="setpoint_request"):
+class SetpointRequest(_Message, frozen=True, tag="setpoint_request"):
     """Somebody asks SafetyActor for battery power; not a command."""
 
     device_id: str
@@ -176,7 +176,7 @@ class Ruling(enum.Enum):
     REPLAYED = "replayed"
 
 
-class SetpointAnswer(_Message, tag="setpoint_answer"):
+class SetpointAnswer(_Message, frozen=True, tag="setpoint_answer"):
     """SafetyActor's answer to the asker."""
 
     device_id: str
@@ -188,7 +188,7 @@ class SetpointAnswer(_Message, tag="setpoint_answer"):
     detail: str = ""
 
 
-class ApprovedSetpoint(_Message, tag="approved_setpoint"):
+class ApprovedSetpoint(_Message, frozen=True, tag="approved_setpoint"):
     """The only message on which an InverterActor writes power: a lease for one incarnation."""
 
     device_id: str
@@ -202,7 +202,7 @@ class ApprovedSetpoint(_Message, tag="approved_setpoint"):
     reason: str
 
 
-class SafeCommand(_Message, tag="safe_command"):
+class SafeCommand(_Message, frozen=True, tag="safe_command"):
     """Bring the device to its safe state now; accepted by every incarnation and ahead of everything else."""
 
     device_id: str
@@ -224,7 +224,7 @@ class WriteResult(enum.Enum):
     """No answer: neither done nor not done until read back."""
 
 
-class WriteReport(_Message, tag="write_report"):
+class WriteReport(_Message, frozen=True, tag="write_report"):
     """How a command ended at the device."""
 
     device_id: str
@@ -249,7 +249,7 @@ class SafetyState(enum.Enum):
     """Latched: only an operator opens it."""
 
 
-class SafetyStatus(_Message, tag="safety_status"):
+class SafetyStatus(_Message, frozen=True, tag="safety_status"):
     """SafetyActor's view of one device, sent on change and about once a second."""
 
     device_id: str
@@ -265,7 +265,7 @@ class SafetyStatus(_Message, tag="safety_status"):
     setpoint_w: BatteryPowerW = 0.0
 
 
-class SafetyEvent(_Message, tag="safety_event"):
+class SafetyEvent(_Message, frozen=True, tag="safety_event"):
     """A rule began or ceased to hold, a trip latched, a command was refused: kept and published."""
 
     device_id: str
@@ -277,7 +277,7 @@ class SafetyEvent(_Message, tag="safety_event"):
     mono_ns: int
 
 
-class AnomalyScore(_Message, tag="anomaly"):
+class AnomalyScore(_Message, frozen=True, tag="anomaly"):
     """DetectorActor's view of one sample."""
 
     device_id: str
@@ -295,7 +295,7 @@ class AnomalyScore(_Message, tag="anomaly"):
     """Hash of the forest, or empty."""
 
 
-class ModelReady(_Message, tag="model_ready"):
+class ModelReady(_Message, frozen=True, tag="model_ready"):
     """A trainer wrote a model."""
 
     path: str
@@ -304,7 +304,7 @@ class ModelReady(_Message, tag="model_ready"):
     seconds: float
 
 
-class DispatchStatus(_Message, tag="dispatch_status"):
+class DispatchStatus(_Message, frozen=True, tag="dispatch_status"):
     """What DispatcherActor last decided for a device, and by which policy."""
 
     device_id: str
@@ -317,7 +317,7 @@ class DispatchStatus(_Message, tag="dispatch_status"):
     """How often something other than the model had to decide, in this incarnation."""
 
 
-class PublisherStatus(_Message, tag="publisher_status"):
+class PublisherStatus(_Message, frozen=True, tag="publisher_status"):
     """State of the spool and its sink."""
 
     sink: str
@@ -345,7 +345,7 @@ class ActorProgress(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Since its last completed unit of work."""
 
 
-class WatchdogReport(_Message, tag="watchdog"):
+class WatchdogReport(_Message, frozen=True, tag="watchdog"):
     """Progress of the control cell's actors."""
 
     mono_ns: int

@@ -20,7 +20,7 @@ import msgspec
 import pykka
 
 from supervision.actor import StopReason
-from supervision.clock import NS_PER_S, Clock, SystemClock
+from supervision.clock import Clock, SystemClock
 from supervision.codec import Codec
 from supervision.envelope import Frame, Header, Lane
 from supervision.events import ROOT, Beat, Introduction, Lifecycle, Ready, Stop, What, cell_address
@@ -45,7 +45,9 @@ _DEAD_LETTER_PERIOD_S = 1.0
 class Cell:
     """The loop of a cell's main thread."""
 
-    def __init__(self, introduction: Introduction, link: Link, early: list[Frame], clock: Clock) -> None:
+    def __init__(
+        self, introduction: Introduction, link: Link, early: list[Frame], clock: Clock
+    ) -> None:
         """Prepare the actors that `introduction` names; nothing runs before `run`.
 
         `early` are frames that came behind the introduction.
@@ -156,8 +158,12 @@ class Cell:
         )
 
     def _next_epoch(self) -> int:
-        since_start_ms = (self._clock.monotonic_ns() - self._introduction.site_started_ns) // 1_000_000
-        self._last_epoch = max(self._last_epoch + 1, (self._introduction.generation << 32) + since_start_ms)
+        since_start_ms = (
+            self._clock.monotonic_ns() - self._introduction.site_started_ns
+        ) // 1_000_000
+        self._last_epoch = max(
+            self._last_epoch + 1, (self._introduction.generation << 32) + since_start_ms
+        )
         return self._last_epoch
 
     def _beat_if_due(self) -> None:
@@ -203,8 +209,12 @@ class Cell:
             )
 
     def _tell_root(self, message: msgspec.Struct) -> None:
-        header = Header(receiver=ROOT, sender=cell_address(self.spec.name), epoch=self._introduction.incarnation)
-        self._link.send(Frame(msgspec.structs.replace(header, lane=Lane.CONTROL), self._encoder.encode(message)))
+        header = Header(
+            receiver=ROOT, sender=cell_address(self.spec.name), epoch=self._introduction.incarnation
+        )
+        self._link.send(
+            Frame(msgspec.structs.replace(header, lane=Lane.CONTROL), self._encoder.encode(message))
+        )
 
 
 def load_codec(reference: str) -> Codec:
@@ -237,7 +247,9 @@ def main() -> int:
     """Run the cell that root describes on the inherited descriptor."""
     link = Link(socket.socket(fileno=int(sys.argv[1])))
     parent_pid = os.getppid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; root decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal sends it to the whole group; root decides
     name_process(sys.argv[2])
     introduction, early = introduce(link)
     cell = Cell(introduction, link, early, SystemClock())

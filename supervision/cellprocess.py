@@ -58,7 +58,9 @@ class CellProcess:
     @property
     def resolved(self) -> bool:
         """Whether its first start has come to something."""
-        return self.state not in {State.IDLE, State.STARTING} or self.spec.kind is CellKind.ON_DEMAND
+        return (
+            self.state not in {State.IDLE, State.STARTING} or self.spec.kind is CellKind.ON_DEMAND
+        )
 
     def start(self, introduction: Callable[[int], Introduction], now_s: float) -> None:
         """Start a new process and introduce it to itself.
@@ -70,7 +72,9 @@ class CellProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                self._process = spawn("supervision.cell", self._title, theirs, self.spec.environment)
+                self._process = spawn(
+                    "supervision.cell", self._title, theirs, self.spec.environment
+                )
             except OSError:
                 ours.close()
                 raise
@@ -84,7 +88,9 @@ class CellProcess:
     def tell(self, body: bytes) -> None:
         """Queue an encoded supervision message for the cell's supervisor."""
         if self.link is not None:
-            header = Header(receiver=cell_address(self.spec.name), sender=ROOT, epoch=0, lane=Lane.CONTROL)
+            header = Header(
+                receiver=cell_address(self.spec.name), sender=ROOT, epoch=0, lane=Lane.CONTROL
+            )
             self.link.send(Frame(header, body))
 
     def kill(self, reason: str) -> None:

@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import pykka
@@ -58,8 +58,15 @@ class Abandoned(BaseException):
 class Incarnation:
     """A running actor as its supervisor holds it; also the actor's `ActorContext`."""
 
-    def __init__(  # noqa: PLR0913 - what a life needs, given once
-        self, spec: ChildSpec, epoch: int, *, codec: Codec, post_office: PostOffice, clock: Clock, report: Report
+    def __init__(
+        self,
+        spec: ChildSpec,
+        epoch: int,
+        *,
+        codec: Codec,
+        post_office: PostOffice,
+        clock: Clock,
+        report: Report,
     ) -> None:
         """Prepare; nothing runs before `launch`."""
         self.spec = spec
@@ -115,7 +122,12 @@ class Incarnation:
         body = self._codec.encode(message)
         for receiver in receivers:
             header = Header(
-                receiver=receiver, sender=self.name, epoch=self._epoch, lane=lane, deadline_ns=deadline_ns, trace=trace
+                receiver=receiver,
+                sender=self.name,
+                epoch=self._epoch,
+                lane=lane,
+                deadline_ns=deadline_ns,
+                trace=trace,
             )
             frame = Frame(header, body)
             if self._fenced.is_set():
@@ -200,7 +212,7 @@ class _Shell(pykka.ThreadingActor):
 
     def __init__(self, life: Incarnation, codec: Codec) -> None:
         super().__init__()
-        self.actor_inbox = life.mailbox
+        self.actor_inbox = cast("Any", life.mailbox)  # its Delivery is Pykka's Envelope by shape
         self._life = life
         self._codec = codec
         self._actor: Actor | None = None
@@ -210,14 +222,15 @@ class _Shell(pykka.ThreadingActor):
         self._life.thread.name = self._life.name
         self._watch(self._begin)
 
-    def on_receive(self, message: Any) -> None:
+    def on_receive(self, message: Any) -> None:  # noqa: ANN401 - as Pykka declares it
         self._watch(lambda: self._serve(message))
         if self._life.finishing and not self.actor_stopped.is_set():
             self._leave(Finished())
 
     def _begin(self) -> None:
-        self._actor = load(self._life.spec.factory)(self._life.spec.config)
-        self._actor.on_start(self._life)
+        actor: Actor = load(self._life.spec.factory)(self._life.spec.config)
+        self._actor = actor
+        actor.on_start(self._life)
         self._life.started()
 
     def _serve(self, message: object) -> None:
@@ -274,4 +287,14 @@ def _crash(error: BaseException) -> Crashed:
     return Crashed(reason, "".join(traceback.format_exception(error)))
 
 
-__all__ = ["Abandoned", "Crashed", "Delivery", "Finished", "Incarnation", "Outcome", "Report", "Started", "Stopped"]
+__all__ = [
+    "Abandoned",
+    "Crashed",
+    "Delivery",
+    "Finished",
+    "Incarnation",
+    "Outcome",
+    "Report",
+    "Started",
+    "Stopped",
+]

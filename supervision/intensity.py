@@ -68,7 +68,9 @@ class Judgement(NamedTuple):
 class RestartHistory:
     """Judges the ends of one child under its restart type, intensity and back-off."""
 
-    def __init__(self, restart: Restart, intensity: Intensity, backoff: Backoff, rng: random.Random) -> None:
+    def __init__(
+        self, restart: Restart, intensity: Intensity, backoff: Backoff, rng: random.Random
+    ) -> None:
         """Start with a clean record."""
         self._restart = restart
         self._backoff = backoff

@@ -67,7 +67,9 @@ def wait_really(condition: threading.Condition, timeout_s: float) -> None:
 class Mailbox:
     """Thread-safe; many put, one gets."""
 
-    def __init__(self, spec: MailboxSpec, clock: Clock, *, tick_s: float, wait: Waiter = wait_really) -> None:
+    def __init__(
+        self, spec: MailboxSpec, clock: Clock, *, tick_s: float, wait: Waiter = wait_really
+    ) -> None:
         """Start empty; the first tick is due after `tick_s`."""
         self._condition = threading.Condition(threading.Lock())
         self._wait = wait

@@ -16,7 +16,9 @@ _PR_SET_PDEATHSIG = 1
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-def spawn(module: str, title: str, link: socket.socket, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def spawn(
+    module: str, title: str, link: socket.socket, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     """Start `module` in a fresh interpreter that inherits `link` and nothing else, and return its process.
 
     `title` is what the process list shows until the process names itself.

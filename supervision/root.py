@@ -50,7 +50,7 @@ CellMessage = Beat | Ready | Lifecycle | StartCell
 class Root:
     """Supervises the cells of one site until it is told to stop."""
 
-    def __init__(  # noqa: PLR0913 - what a site consists of, given once
+    def __init__(
         self,
         cells: Sequence[CellSpec],
         *,
@@ -187,7 +187,9 @@ class Root:
                 cell.kill(f"no beat for {now_s - cell.heard_s:.2f} s")
             case State.STARTING if cell.last_beat is None and now_s - cell.since_s > spec.start_s:
                 cell.kill(f"no beat within {spec.start_s} s of its start")
-            case State.STARTING if cell.last_beat is not None and now_s - cell.heard_s > spec.liveness_s:
+            case State.STARTING if (
+                cell.last_beat is not None and now_s - cell.heard_s > spec.liveness_s
+            ):
                 cell.kill(f"no beat for {now_s - cell.heard_s:.2f} s")
             case State.STOPPING if now_s > cell.due_s or self._hastened:
                 cell.kill("not stopped in time" if now_s > cell.due_s else "told to hurry")
@@ -222,7 +224,9 @@ class Root:
         reason, status = cell.collect()
         self._on_end(cell, reason, self._clock.monotonic_s(), normal=status == 0)
 
-    def _on_end(self, cell: CellProcess, reason: str, now_s: float, *, normal: bool = False) -> None:
+    def _on_end(
+        self, cell: CellProcess, reason: str, now_s: float, *, normal: bool = False
+    ) -> None:
         stopping = cell.state is State.STOPPING
         cell.reason = reason
         self._event(cell, _what_ended(cell, normal=normal, stopping=stopping), reason)
@@ -296,7 +300,9 @@ class Root:
 
     def _on_request(self, name: str) -> None:
         cell = self._cells.get(name)
-        startable = cell is not None and cell.spec.kind is CellKind.ON_DEMAND and cell.state is State.IDLE
+        startable = (
+            cell is not None and cell.spec.kind is CellKind.ON_DEMAND and cell.state is State.IDLE
+        )
         if cell is not None and startable and not self._stopping:
             self._start(cell, self._clock.monotonic_s())
 
@@ -334,7 +340,14 @@ class Root:
     def _send(self, message: msgspec.Struct, receivers: Sequence[str]) -> None:
         body = self._encoder.encode(message)
         for receiver in receivers:
-            self._route(Frame(Header(receiver=receiver, sender=ROOT, epoch=self._generation, lane=Lane.TELEMETRY), body))
+            self._route(
+                Frame(
+                    Header(
+                        receiver=receiver, sender=ROOT, epoch=self._generation, lane=Lane.TELEMETRY
+                    ),
+                    body,
+                )
+            )
 
     def _flush(self) -> None:
         for cell in self._cells.values():
@@ -347,7 +360,9 @@ class Root:
                 self._on_lost_link(cell, str(error))
                 continue
             if self._selector.get_map()[link.sock].events != link.interest():
-                self._selector.modify(link.sock, link.interest(), lambda cell=cell: self._on_frames(cell))
+                self._selector.modify(
+                    link.sock, link.interest(), lambda cell=cell: self._on_frames(cell)
+                )
 
 
 def _what_ended(cell: CellProcess, *, normal: bool, stopping: bool) -> What:
@@ -363,5 +378,3 @@ def _refuse_duplicates(kind: str, names: Sequence[str]) -> None:
         if names.count(name) > 1:
             msg = f"two {kind}s are named {name!r}: names must be unique"
             raise SpecError(msg)
-
-

@@ -51,7 +51,9 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse a back-off that cannot work."""
-        _require(0 <= self.initial_s <= self.max_s, "backoff.initial_s", self.initial_s, "0 to max_s")
+        _require(
+            0 <= self.initial_s <= self.max_s, "backoff.initial_s", self.initial_s, "0 to max_s"
+        )
         _require(self.factor >= 1, "backoff.factor", self.factor, "at least 1")
         _require(0 <= self.jitter < 1, "backoff.jitter", self.jitter, "0 to below 1")
 
@@ -77,7 +79,12 @@ class MailboxSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse a mailbox that could hold nothing."""
-        _require(self.control_per_sender >= 1, "mailbox.control_per_sender", self.control_per_sender, "at least 1")
+        _require(
+            self.control_per_sender >= 1,
+            "mailbox.control_per_sender",
+            self.control_per_sender,
+            "at least 1",
+        )
         _require(self.telemetry >= 1, "mailbox.telemetry", self.telemetry, "at least 1")
 
 
@@ -105,9 +112,16 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse a specification that cannot be supervised."""
-        _require(bool(self.name) and not self.name.startswith("@"), "name", self.name, "a name without a leading @")
+        _require(
+            bool(self.name) and not self.name.startswith("@"),
+            "name",
+            self.name,
+            "a name without a leading @",
+        )
         _require(":" in self.factory, "factory", self.factory, "module:callable")
-        _require(0 < self.tick_s < self.liveness_s, "tick_s", self.tick_s, "above 0 and below liveness_s")
+        _require(
+            0 < self.tick_s < self.liveness_s, "tick_s", self.tick_s, "above 0 and below liveness_s"
+        )
         _require(self.start_s > 0, "start_s", self.start_s, "above 0")
         _require(self.shutdown_s > 0, "shutdown_s", self.shutdown_s, "above 0")
 
@@ -152,7 +166,9 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse a specification that cannot be supervised."""
         _require(bool(self.name), "cell name", self.name, "a name")
         _require(bool(self.children), "children", self.children, "at least one actor")
-        _require(0 < self.beat_s < self.liveness_s, "beat_s", self.beat_s, "above 0 and below liveness_s")
+        _require(
+            0 < self.beat_s < self.liveness_s, "beat_s", self.beat_s, "above 0 and below liveness_s"
+        )
         _require(self.memory_limit_mb > 0, "memory_limit_mb", self.memory_limit_mb, "above 0")
 
 

@@ -104,7 +104,13 @@ class Supervisor:
     """Starts the actors of `spec` in order, keeps them running, and stops them in reverse order."""
 
     def __init__(
-        self, spec: CellSpec, launch: Launch, clock: Clock, *, tell: Callable[[Lifecycle], None], wake: Callable[[], None]
+        self,
+        spec: CellSpec,
+        launch: Launch,
+        clock: Clock,
+        *,
+        tell: Callable[[Lifecycle], None],
+        wake: Callable[[], None],
     ) -> None:
         """Prepare; the first `step` starts the first actor."""
         rng = random.Random()  # noqa: S311 - jitter, not a secret
@@ -130,7 +136,9 @@ class Supervisor:
     @property
     def stopped(self) -> bool:
         """Whether a stop was asked for and every actor has ended."""
-        return self._stopping is not None and all(c.state is State.STOPPED for c in self._children.values())
+        return self._stopping is not None and all(
+            c.state is State.STOPPED for c in self._children.values()
+        )
 
     @property
     def abandoned_threads(self) -> int:
@@ -173,7 +181,11 @@ class Supervisor:
         self._stepped_s = now_s
 
     def _next_s(self, now_s: float) -> float:
-        due = [c.due_s for c in self._children.values() if c.state in {State.BACKING_OFF, State.STOPPING}]
+        due = [
+            c.due_s
+            for c in self._children.values()
+            if c.state in {State.BACKING_OFF, State.STOPPING}
+        ]
         pause_s = self._spec.beat_s / 2 if self._stopping is None else _STOP_STEP_S
         return min([now_s + pause_s, *due])
 
@@ -275,7 +287,12 @@ class Supervisor:
                     child.life.order_stop(reason)
                     self._rest(child, State.STOPPING, now_s, child.spec.shutdown_s)
                 case State.STOPPING if now_s >= child.due_s and child.life is not None:
-                    self._event(child, What.HUNG, f"not stopped within {child.spec.shutdown_s} s", child.life.stack())
+                    self._event(
+                        child,
+                        What.HUNG,
+                        f"not stopped within {child.spec.shutdown_s} s",
+                        child.life.stack(),
+                    )
                     self._cut_off(child.life)
                     self._enter(child, State.STOPPED, now_s)
                 case State.STOPPING:
@@ -295,7 +312,9 @@ class Supervisor:
         self._enter(child, state, now_s)
         child.due_s = now_s + delay_s
 
-    def _event(self, child: _Child, what: What, reason: str = "", detail: str = "", count: int = 1) -> None:
+    def _event(
+        self, child: _Child, what: What, reason: str = "", detail: str = "", count: int = 1
+    ) -> None:
         self._tell(
             Lifecycle(
                 cell=self._spec.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -53,37 +54,50 @@ class Toy(Actor):
             self.context.send(did, to, lane=Lane.CONTROL)
 
     def on_message(self, message: Any, header: Header) -> None:
-        if not isinstance(message, Do):
-            return
-        match message.what:
-            case "raise":
-                raise ValueError("told to raise")
-            case "exit":
-                raise SystemExit(3)
-            case "hang":
-                time.sleep(float(message.argument or 3600))
-            case "spin":
-                while True:
-                    pass
-            case "abort":
-                os.abort()
-            case "eat":
-                self.food = bytearray(int(message.argument) << 20)
-            case "finish":
-                self.context.finish()
-            case "flood":
-                for _ in range(int(message.argument)):
-                    self.tell("flood")
-            case "start_cell":
-                self.context.start_cell(message.argument)
-            case _:
-                self.tell(message.what)
+        if isinstance(message, Do):
+            self.do(message)
+
+    def do(self, order: Do) -> None:
+        deed = getattr(self, f"do_{order.what}", None)
+        if deed is None:
+            self.tell(order.what)
+        else:
+            deed(order.argument)
+
+    def do_raise(self, _argument: str) -> None:
+        raise ValueError("told to raise")
+
+    def do_exit(self, _argument: str) -> None:
+        raise SystemExit(3)
+
+    def do_hang(self, argument: str) -> None:
+        time.sleep(float(argument or 3600))
+
+    def do_spin(self, _argument: str) -> None:
+        while True:
+            pass
+
+    def do_abort(self, _argument: str) -> None:
+        os.abort()
+
+    def do_eat(self, argument: str) -> None:
+        self.food = bytearray(int(argument) << 20)
+
+    def do_finish(self, _argument: str) -> None:
+        self.context.finish()
+
+    def do_flood(self, argument: str) -> None:
+        for _ in range(int(argument)):
+            self.tell("flood")
+
+    def do_start_cell(self, argument: str) -> None:
+        self.context.start_cell(argument)
 
     def on_stop(self, reason: StopReason) -> None:
         self.tell(f"stopped {reason.value}")
         path = self.config.get("stop_file")
         if path:
-            with open(path, "a", encoding="utf-8") as file:
+            with Path(path).open("a", encoding="utf-8") as file:
                 file.write(f"{self.context.name} {reason.value} {time.monotonic_ns()}\n")
 
 
@@ -91,8 +105,10 @@ class Recorder(Toy):
     """Appends every message it gets to a file, one line each."""
 
     def on_message(self, message: Any, header: Header) -> None:
-        with open(self.config["file"], "ab") as file:
-            line = msgspec.json.encode([type(message).__name__, header.sender, header.epoch, message])
+        with Path(self.config["file"]).open("ab") as file:
+            line = msgspec.json.encode(
+                [type(message).__name__, header.sender, header.epoch, message]
+            )
             file.write(line + b"\n")
 
 
@@ -105,14 +121,14 @@ class Driver(Toy):
 
     def on_tick(self) -> None:
         try:
-            with open(self.config["file"], encoding="utf-8") as file:
+            with Path(self.config["file"]).open(encoding="utf-8") as file:
                 file.seek(self.offset)
                 lines = [line for line in file if line.endswith("\n")]
         except FileNotFoundError:
             return
         self.offset += sum(len(line.encode()) for line in lines)
         for line in lines:
-            receiver, what, argument = (line.rstrip("\n").split(" ") + [""])[:3]
+            receiver, what, argument = [*line.rstrip("\n").split(" "), ""][:3]
             self.context.send(Do(what, argument), receiver, lane=Lane.CONTROL)
 
 
