@@ -1,0 +1,1 @@
+"""Measurements behind every figure that the documents give; `python -m benchmarks --help`."""
