@@ -150,6 +150,8 @@ class DeviceState(_Message, frozen=True, tag="device_state"):
     failed_requests: int = 0
     poll_s: float = 0.0
     """How long the last complete poll took."""
+    skipped_polls: int = 0
+    """Polls that were due while the one before was still running."""
 
 
 class SetpointRequest(_Message, frozen=True, tag="setpoint_request"):
