@@ -127,8 +127,8 @@ class _Connection(ServerRequestHandler):
 
     def drop(self) -> None:
         """Close the connection at once."""
-        if self.transport is not None:
-            cast("asyncio.Transport", self.transport).abort()
+        if (transport := self._open_transport()) is not None:
+            transport.abort()
 
     def _take(self, frame: bytes, mono_ns: int) -> None:
         try:
@@ -229,9 +229,12 @@ class _Connection(ServerRequestHandler):
 
     def _send(self, response: ModbusPDU) -> None:
         """Hand the answer to the socket; unlike the base class, keep a half-received next request."""
-        if self.transport is not None:
-            frame = self.framer.buildFrame(response)
-            cast("asyncio.WriteTransport", self.transport).write(frame)
+        if (transport := self._open_transport()) is not None:
+            transport.write(self.framer.buildFrame(response))
+
+    def _open_transport(self) -> asyncio.Transport | None:
+        """Return the transport, which pymodbus sets to `None` once the connection is lost."""
+        return cast("asyncio.Transport | None", self.transport)
 
 
 def _pretend_done(pdu: ModbusPDU) -> ModbusPDU:
