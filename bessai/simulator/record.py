@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
@@ -106,10 +107,8 @@ class Log(Generic[Record]):
 
     def since(self, index: int) -> list[Record]:
         """Return the kept records with an index of at least `index`."""
-        skip = max(index - self.dropped, 0)
-        if skip == 0:
-            return list(self._records)
-        return [record for record in self._records if record.index >= index]
+        newest_first = islice(reversed(self._records), max(self.next_index - index, 0))
+        return list(newest_first)[::-1]
 
 
 class _Exposure:
