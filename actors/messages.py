@@ -335,7 +335,15 @@ class PublisherStatus(_Message, frozen=True, tag="publisher_status"):
     """Stamp of the oldest waiting message; 0 if none."""
     mono_ns: int
     fault: str = ""
-    """Why nothing is delivered now, or empty."""
+    """Why nothing is made durable or delivered now, or empty."""
+    dropped: int = 0
+    """Messages lost before they were durable, because the buffer in memory was full."""
+    damaged: int = 0
+    """Stored messages that failed their checksum: set aside, not delivered."""
+    spooling: bool = True
+    """Whether the spool is open; if not, what is said of its contents means nothing."""
+    notice: str = ""
+    """What this incarnation had to set aside, or empty."""
 
 
 class ActorProgress(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
