@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 
 import msgspec
 
@@ -68,7 +69,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 def within_limits(situation: Situation, power_w: BatteryPowerW) -> BatteryPowerW:
     """Return `power_w` cut to what may be asked for: nothing into a full battery, nothing out of an empty one."""
     soc = situation.usable_soc
-    if soc is None:
+    if soc is None or not math.isfinite(power_w):
         return 0.0
     upper = situation.charge_limit_w if soc < 1 else 0.0
     lower = -situation.discharge_limit_w if soc > 0 else 0.0
