@@ -31,7 +31,7 @@ class Decoded(msgspec.Struct, frozen=True):
 
 class _PointPlan(msgspec.Struct, frozen=True):
     name: str
-    scale: float
+    divisor: float
     low: float
     high: float
     sentinels: frozenset[int]
@@ -60,7 +60,7 @@ class BlockPlan:
         values: list[float | None] = [None] * len(self._plans)
         reasons: dict[int, str] = {}
         for (index, plan), raw in zip(self._plans, self._unpack(self._pack(*words)), strict=True):
-            value = raw * plan.scale
+            value = raw / plan.divisor + 0.0  # a flipped zero is not to be -0.0
             if raw in plan.sentinels:
                 reasons[index] = (
                     f"not available ({raw:#x})" if raw >= 0 else f"not available ({raw})"
@@ -90,10 +90,10 @@ def _plan(profile: Profile, point: Point) -> _PointPlan:
     words = (
         profile.sentinels.get(point.type.value, ()) if point.sentinels is None else point.sentinels
     )
-    scale = (-1.0 if point.flip else 1.0) / point.gain
+    divisor = -point.gain if point.flip else point.gain
     return _PointPlan(
         point.name,
-        scale,
+        divisor,
         point.low,
         point.high,
         frozenset(_signed(word, point.type) for word in words),

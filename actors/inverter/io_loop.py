@@ -30,8 +30,12 @@ class IoLoopStalledError(Exception):
 class IoLoop:
     """A daemon thread that runs an event loop."""
 
-    def __init__(self) -> None:
-        """Start the thread."""
+    def __init__(
+        self, *, stalled_after_s: float = _STALLED_AFTER_S, suspect_for_s: float = _SUSPECT_FOR_S
+    ) -> None:
+        """Start the thread; it counts as stalled after so many seconds without a turn, looked at for so long."""
+        self._stalled_after_s = stalled_after_s
+        self._suspect_for_s = suspect_for_s
         self._loop = uvloop.new_event_loop()
         self._loop.set_exception_handler(_report)
         self._beat_s = time.monotonic()
@@ -56,11 +60,11 @@ class IoLoop:
         if not self._thread.is_alive():
             return True
         now_s = time.monotonic()
-        if now_s - self._beat_s < _STALLED_AFTER_S:
+        if now_s - self._beat_s < self._stalled_after_s:
             self._suspect_s = None
             return False
         self._suspect_s = self._suspect_s or now_s
-        return now_s - self._suspect_s > _SUSPECT_FOR_S
+        return now_s - self._suspect_s > self._suspect_for_s
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

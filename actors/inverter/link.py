@@ -152,9 +152,10 @@ class ModbusLink:
             while not self._closed:
                 await self._live()
                 await self._pause()
-        except Exception as error:
+        except BaseException as error:
             # The task has nobody above it: what it did not expect ends the actor's incarnation instead of vanishing.
-            self._deliver(LinkCrashed(repr(error)))
+            if not self._closed:
+                self._deliver(LinkCrashed(repr(error)))
             raise
 
     async def _live(self) -> None:
@@ -307,7 +308,8 @@ class ModbusLink:
         return self._wire
 
     def _lost(self, error: LinkError) -> None:
-        self._online = False
+        if self._closed:
+            return
         stranger = isinstance(error, WrongDeviceError)
         if stranger:
             self._delay_s = self._timing.reconnect_max_s

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -75,7 +76,7 @@ class Wire:
             try:
                 return await create()
             except OSError as error:
-                self._connect_fault = error.strerror or str(error)
+                self._connect_fault = _reason(error)
                 raise
 
         manager.call_create = create_and_remember_why_not
@@ -166,6 +167,7 @@ class Wire:
         try:
             return await request()
         except ModbusException as error:
+            self._waiting = None
             raise self._unanswered(what) from error
         except asyncio.CancelledError:
             if self._ended is None or task is None or isinstance(self._ended, LinkClosedError):
@@ -204,3 +206,10 @@ class Wire:
         if not connected and self._ended is None:
             self.end(ConnectionLostError(f"{self._where} closed the connection"))
             self._on_lost()
+
+
+def _reason(error: OSError) -> str:
+    """Return the operating system's own words, which asyncio replaces by its own."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
