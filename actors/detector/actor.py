@@ -6,17 +6,17 @@ IsolationForest. What is not known is None: a sample without trusted values has 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from actors.detector.config import DetectorConfig
+from actors.detector.device import DeviceWatch
 from actors.detector.ensemble import Forest, ModelFailedError, ModelRefusedError, row_of
-from actors.detector.features import Z_FLOORS, forest_points, unit_of
-from actors.detector.files import forest_path, group_of
+from actors.detector.files import forest_path
 from actors.detector.learning import GroupLearning
-from actors.detector.zscore import DeviceZScores, strangest
 from actors.messages import (
     API,
     PUBLISHER,
@@ -41,13 +41,12 @@ class DetectorActor(Actor):
         self._state_dir = Path(config.state_dir)
         self._context: ActorContext
         self._schemas = SchemaBook()
-        self._z_scores: dict[str, DeviceZScores] = {}
-        self._points: dict[str, tuple[str, ...]] = {}
+        self._devices: dict[str, DeviceWatch] = {}
         self._learning: dict[str, GroupLearning] = {}
         self._forests: dict[str, Forest] = {}
 
     def on_start(self, context: ActorContext) -> None:
-        """Make the state folder; models are loaded when a schema tells which one is needed."""
+        """Make the state folder; a model is loaded once it is known what a device delivers."""
         self._context = context
         self._state_dir.mkdir(parents=True, exist_ok=True)
 
@@ -58,7 +57,7 @@ class DetectorActor(Actor):
                 self._on_sample(message, header)
             case DeviceSchema():
                 if self._schemas.learn(message):
-                    self._on_new_schema(message)
+                    self._devices[message.device_id] = DeviceWatch(message, self._config)
             case ModelReady():
                 self._on_model_ready(message)
             case _:
@@ -71,38 +70,27 @@ class DetectorActor(Actor):
             if learning.is_due(now_s, self._config.retry_training_s):
                 self._start_training(learning, now_s)
 
-    def _on_new_schema(self, schema: DeviceSchema) -> None:
-        floors = {
-            point.name: Z_FLOORS[unit_of(point.name)].at
-            for point in schema.points
-            if unit_of(point.name) in Z_FLOORS
-        }
-        self._z_scores[schema.device_id] = DeviceZScores(
-            floors,
-            window=self._config.window,
-            warm_up=self._config.warm_up,
-            refresh=self._config.refresh,
-        )
-        points = forest_points(schema)
-        self._points[schema.device_id] = points
-        group = group_of(points)
-        if points and group not in self._forests and group not in self._learning:
-            self._begin_group(group, points)
-
-    def _begin_group(self, group: str, points: tuple[str, ...]) -> None:
+    def _join_group(self, group: str, points: tuple[str, ...]) -> None:
+        if group in self._forests or group in self._learning:
+            return
         if forest_path(self._state_dir, group).exists():
             self._load_forest(group, points)
         if group not in self._forests:
-            self._learning[group] = GroupLearning(
-                group,
-                points,
-                rows_wanted=self._config.training_rows,
-                rows_kept=self._config.training_rows_kept,
-            )
+            self._begin_learning(group, points)
+
+    def _begin_learning(self, group: str, points: tuple[str, ...]) -> None:
+        self._learning[group] = GroupLearning(
+            group,
+            points,
+            rows_wanted=self._config.training_rows,
+            rows_kept=self._config.training_rows_kept,
+        )
 
     def _on_model_ready(self, ready: ModelReady) -> None:
-        for group, points in {group_of(points): points for points in self._points.values()}.items():
-            if forest_path(self._state_dir, group) == Path(ready.path):
+        for group, points in {
+            watch.group: watch.points for watch in self._devices.values()
+        }.items():
+            if group and forest_path(self._state_dir, group) == Path(ready.path):
                 self._load_forest(group, points, pinned_sha256=ready.sha256)
 
     def _load_forest(self, group: str, points: tuple[str, ...], *, pinned_sha256: str = "") -> None:
@@ -132,10 +120,13 @@ class DetectorActor(Actor):
             if self._schemas.should_ask(sample.device_id, self._context.clock.monotonic_s()):
                 self._context.send(DescribeDevice(device_id=sample.device_id), header.sender)
             return
-        good = good_values(schema, sample)
-        z_max, z_point = strangest(self._z_scores[sample.device_id].score(good))
-        group = group_of(self._points[sample.device_id])
-        forest_score, model, limit = self._second_opinion(group, good)
+        self._score(self._devices[sample.device_id], sample, good_values(schema, sample))
+
+    def _score(self, watch: DeviceWatch, sample: Sample, good: Mapping[str, float]) -> None:
+        if watch.finds_group(good):
+            self._join_group(watch.group, watch.points)
+        z_max, z_point = watch.score(good)
+        forest_score, model, limit = self._second_opinion(watch, good)
         strange_z = z_max is not None and z_max >= self._config.z_limit
         strange_row = forest_score is not None and forest_score > limit
         score = AnomalyScore(
@@ -151,28 +142,29 @@ class DetectorActor(Actor):
         )
         self._context.send(score, API, PUBLISHER)
         if z_max is not None and not strange_z:
-            self._learn(group, sample, good)
+            self._learn(watch, sample.wall_ns, good)
 
     def _second_opinion(
-        self, group: str, good: dict[str, float]
+        self, watch: DeviceWatch, good: Mapping[str, float]
     ) -> tuple[float | None, str, float]:
-        """Return the forest's score, its hash and the score from which it is anomalous."""
-        forest = self._forests.get(group)
+        """Return the forest's score, its hash and the score above which a row is anomalous."""
+        forest = self._forests.get(watch.group)
         if forest is None:
             return None, "", 1.0
         try:
             score = forest.score(good)
         except ModelFailedError as error:
             log.warning("model failed", reason=str(error), sha256=forest.sha256)
-            score = None
+            del self._forests[watch.group]
+            self._begin_learning(watch.group, watch.points)
+            return None, "", 1.0
         return score, forest.sha256, max(self._config.forest_limit, forest.strangest_seen)
 
-    def _learn(self, group: str, sample: Sample, good: dict[str, float]) -> None:
-        learning = self._learning.get(group)
-        if learning is not None:
-            row = row_of(self._points[sample.device_id], good)
-            if row is not None:
-                learning.add(sample.wall_ns, row)
+    def _learn(self, watch: DeviceWatch, wall_ns: int, good: Mapping[str, float]) -> None:
+        learning = self._learning.get(watch.group)
+        row = row_of(watch.points, good)
+        if learning is not None and row is not None:
+            learning.add(wall_ns, row)
 
 
 def build(config: bytes) -> Actor:

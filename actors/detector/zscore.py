@@ -7,9 +7,11 @@ they need half a window of new normal to follow a lasting change.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
+
+from actors.detector.features import SpreadFloor
 
 MAD_TO_SIGMA = 1.4826
 """Median absolute deviation times this estimates the standard deviation of normal noise."""
@@ -28,11 +30,11 @@ class PointWindow:
         self._spread = 0.0
         self._known = False
 
-    def score(self, value: float, floor_at: Callable[[float], float]) -> float | None:
+    def score(self, value: float, floor: SpreadFloor) -> float | None:
         """Return |z| of `value` against the values before it, or None during warm-up."""
         if not self._known:
             return None
-        return abs(value - self._centre) / max(self._spread, floor_at(self._centre))
+        return abs(value - self._centre) / max(self._spread, floor.at(self._centre))
 
     def learn(self, value: float) -> None:
         """Add `value` to the window."""
@@ -55,7 +57,7 @@ class DeviceZScores:
 
     def __init__(
         self,
-        floors: Mapping[str, Callable[[float], float]],
+        floors: Mapping[str, SpreadFloor],
         *,
         window: int,
         warm_up: int,

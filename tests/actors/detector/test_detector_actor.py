@@ -9,7 +9,6 @@ from structlog.testing import capture_logs
 
 from actors.detector.actor import DetectorActor, build
 from actors.detector.config import DetectorConfig
-from actors.detector.features import forest_points
 from actors.detector.files import FOREST, forest_path, group_of
 from actors.detector.trainer import build as build_trainer
 from actors.messages import (
@@ -37,10 +36,13 @@ SCHEMA = DeviceSchema(
         PointInfo("battery_temperature_c", "degC"),
         PointInfo("battery_power_w", "W"),
         PointInfo("device_status", ""),
+        PointInfo("grid_power_w", "W"),
     ),
 )
 HEADER = Header(receiver=DETECTOR, sender="inverter/a", epoch=1)
-GROUP = group_of(forest_points(SCHEMA))
+POINTS = ("battery_power_w", "battery_temperature_c", "soc_pct")
+"""What the forest sees: the device delivers no grid_power_w."""
+GROUP = group_of(POINTS)
 
 
 class Rig:
@@ -84,7 +86,7 @@ class Rig:
         score = None
         for _ in range(count):
             noise = self.random.gauss
-            score = self.sample(noise(50, 0.5), noise(25, 0.5), noise(0, 3000), 512.0)
+            score = self.sample(noise(50, 0.5), noise(25, 0.5), noise(0, 3000), 512.0, None)
         return score
 
     def scores(self) -> list[AnomalyScore]:
@@ -119,21 +121,21 @@ def test_a_spike_is_anomalous_and_names_its_point(rig: Rig) -> None:
     calm = rig.ordinary(20)
     assert calm is not None
     assert not calm.anomalous
-    spike = rig.sample(50.0, 60.0, 0.0, 512.0)
+    spike = rig.sample(50.0, 60.0, 0.0, 512.0, None)
     assert spike is not None
     assert (spike.anomalous, spike.z_point) == (True, "battery_temperature_c")
 
 
 def test_a_change_of_power_alone_is_no_anomaly_of_its_own(rig: Rig) -> None:
     rig.ordinary(20)
-    jump = rig.sample(50.0, 25.0, 5000.0, 2.0)
+    jump = rig.sample(50.0, 25.0, 5000.0, 2.0, None)
     assert jump is not None
     assert not jump.anomalous
 
 
 def test_a_sample_without_any_good_value_has_no_score_and_not_a_low_one(rig: Rig) -> None:
     rig.ordinary(20)
-    score = rig.sample(None, 25.0, None, None, quality=bytes([Quality.MISSING, Quality.STALE] * 2))
+    score = rig.sample(None, 25.0, None, None, None, quality=bytes([3, Quality.STALE, 3, 3, 3]))
     assert score is not None
     assert (score.z_max, score.z_point, score.forest_score) == (None, "", None)
 
@@ -178,7 +180,7 @@ def test_a_restarted_detector_uses_the_model_it_finds(rig: Rig) -> None:
     ready = rig.train()
     rig.actor = rig.start()
     rig.actor.on_message(SCHEMA, HEADER)
-    score = rig.ordinary()
+    score = rig.ordinary(rig.config.warm_up)
     assert score is not None
     assert score.model == ready.sha256
 
@@ -192,6 +194,7 @@ def test_a_damaged_model_is_refused_and_trained_anew(rig: Rig) -> None:
     with capture_logs() as logs:
         rig.actor = rig.start()
         rig.actor.on_message(SCHEMA, HEADER)
+        rig.ordinary(rig.config.warm_up)
     assert [entry["event"] for entry in logs] == ["model refused"]
     rig.ordinary(70)
     rig.actor.on_tick()
@@ -199,15 +202,12 @@ def test_a_damaged_model_is_refused_and_trained_anew(rig: Rig) -> None:
 
 
 def test_a_model_that_answers_nonsense_gives_no_score_and_is_reported(rig: Rig) -> None:
-    points = forest_points(SCHEMA)
-    store_linear(forest_path(rig.state_dir, GROUP), points, [1.0] * len(points), kind=FOREST)
-    rig.actor = rig.start()
-    rig.actor.on_message(SCHEMA, HEADER)
+    store_linear(forest_path(rig.state_dir, GROUP), POINTS, [1.0] * len(POINTS), kind=FOREST)
     with capture_logs() as logs:
-        score = rig.ordinary()
+        score = rig.ordinary(30)
     assert score is not None
     assert score.forest_score is None
-    assert [entry["event"] for entry in logs] == ["model failed"]
+    assert [entry["event"] for entry in logs] == ["model loaded", "model failed"]
 
 
 def test_messages_meant_for_others_are_passed_over(rig: Rig) -> None:
@@ -229,7 +229,7 @@ def test_samples_that_are_anomalous_are_not_learned_from(rig: Rig) -> None:
     rig.ordinary(30)
     learned = len(rig.actor._learning[GROUP])
     for _ in range(10):
-        rig.sample(50.0, 90.0, 0.0, 512.0)
+        rig.sample(50.0, 90.0, 0.0, 512.0, None)
     assert len(rig.actor._learning[GROUP]) == learned
 
 

@@ -5,17 +5,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.detector.features import Z_FLOORS
+from actors.detector.features import Z_FLOORS, SpreadFloor
 from actors.detector.zscore import MAD_TO_SIGMA, DeviceZScores, PointWindow, strangest
 
 WARM_UP = 20
-FLOOR = 0.01
+FLOOR = SpreadFloor(0.01, 0.0)
 
 
 def z_scores(window: int = 100) -> DeviceZScores:
-    return DeviceZScores(
-        {"grid_frequency_hz": lambda _: FLOOR}, window=window, warm_up=WARM_UP, refresh=1
-    )
+    return DeviceZScores({"grid_frequency_hz": FLOOR}, window=window, warm_up=WARM_UP, refresh=1)
 
 
 def settled(centre: float = 50.0) -> DeviceZScores:
@@ -69,7 +67,7 @@ def test_a_lasting_change_becomes_normal() -> None:
 
 
 def test_a_point_that_stood_still_may_make_one_step_of_its_resolution() -> None:
-    scores = DeviceZScores({"soc_pct": Z_FLOORS["pct"].at}, window=50, warm_up=10, refresh=1)
+    scores = DeviceZScores({"soc_pct": Z_FLOORS["pct"]}, window=50, warm_up=10, refresh=1)
     for _ in range(50):
         scores.score({"soc_pct": 80.0})
     assert scores.score({"soc_pct": 80.1})["soc_pct"] < 1
@@ -92,5 +90,5 @@ def test_the_score_is_the_distance_from_the_median_in_median_deviations(
         window.learn(past)
     kept = np.array(history[-40:])
     spread = MAD_TO_SIGMA * np.median(np.abs(kept - np.median(kept)))
-    expected = abs(value - np.median(kept)) / max(spread, FLOOR)
-    assert window.score(value, lambda _: FLOOR) == expected
+    expected = abs(value - np.median(kept)) / max(spread, FLOOR.absolute)
+    assert window.score(value, FLOOR) == expected
