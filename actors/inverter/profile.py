@@ -55,6 +55,7 @@ class PointType(enum.Enum):
         return 2 if self in _WIDE else 1
 
 
+_TYPE_NAMES = frozenset(kind.value for kind in PointType)
 _WIDE = frozenset({PointType.U32, PointType.I32, PointType.BITS32})
 
 
@@ -302,26 +303,16 @@ class Profile(_Part, frozen=True):
     def __post_init__(self) -> None:
         """Refuse a profile whose parts do not fit together."""
         homes = self._homes()
-        for name in REQUIRED_POINTS:
-            if name not in homes:
-                _refuse(f"point {name} is missing: without it the battery cannot be watched")
-        for name in (*VITAL_POINTS, self.write.forced_point):
-            if name in homes and homes[name].poll_class is not PollClass.SAFETY:
-                _refuse(
-                    f'point {name} is in block {homes[name].name}: put it into a block with class = "safety"'
-                )
-        if self.write.forced_point not in homes:
-            _refuse(f"write.forced_point = {self.write.forced_point!r} is not a point of any block")
+        _check_vitals(homes, self.write.forced_point)
         for block in self.blocks:
             if block.only_if is not None and block.only_if.point not in homes:
                 _refuse(
                     f"block {block.name}: only_if names {block.only_if.point!r}, which is not a point of any block"
                 )
-        for kind in self.sentinels:
-            if kind not in {kind.value for kind in PointType}:
-                _refuse(
-                    f"sentinels: {kind!r} is not a type; use one of {', '.join(kind.value for kind in PointType)}"
-                )
+        for kind in set(self.sentinels) - _TYPE_NAMES:
+            _refuse(
+                f"sentinels: {kind!r} is not a type; use one of {', '.join(sorted(_TYPE_NAMES))}"
+            )
 
     def _homes(self) -> dict[str, Block]:
         homes: dict[str, Block] = {}
@@ -333,6 +324,19 @@ class Profile(_Part, frozen=True):
                     )
                 homes[point.name] = block
         return homes
+
+
+def _check_vitals(homes: dict[str, Block], forced_point: str) -> None:
+    """Refuse a profile in which safety would miss something or be told late."""
+    for name in set(REQUIRED_POINTS) - set(homes):
+        _refuse(f"point {name} is missing: without it the battery cannot be watched")
+    if forced_point not in homes:
+        _refuse(f"write.forced_point = {forced_point!r} is not a point of any block")
+    for name in (*VITAL_POINTS, forced_point):
+        if name in homes and homes[name].poll_class is not PollClass.SAFETY:
+            _refuse(
+                f'point {name} is in block {homes[name].name}: put it into a block with class = "safety"'
+            )
 
 
 def _refuse(message: str) -> None:
