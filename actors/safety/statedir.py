@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 LOCK_NAME = "gateway.lock"
@@ -55,7 +55,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def lock_state_dir(state_dir: Path) -> Iterator[None]:
+def lock_state_dir(state_dir: Path) -> Generator[None, None, None]:
     """Own `state_dir` for the length of a `with` block; the system frees it if the process dies.
 
     Raises:
