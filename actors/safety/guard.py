@@ -144,6 +144,7 @@ class _Track:
         self._held = {rule.name for rule in self._rules if not rule.trips}
         self._vitals: Vitals | None = None
         self._values: dict[str, float] = {}
+        self._reached_ns = 0
         self._faults: tuple[Holding, ...] = ()
         self._disorder: Holding | None = None
         self._good = 0
@@ -164,6 +165,8 @@ class _Track:
             self._start_over()
         self._vitals = vitals
         self._read(vitals)
+        if self._values:
+            self._reached_ns = vitals.mono_ns
         self._good = 0 if self._faults else self._good + 1
         self._started = self._started or self._good >= self._limits.good_cycles
 
@@ -235,7 +238,7 @@ class _Track:
             age_s = (now_ns - self._vitals.mono_ns) / NS_PER_S
             limit_s = self._limits.stale_after_s
             blind.append(_closed("stale", f"measured {age_s:.1f} s ago, limit {limit_s:g} s"))
-        if self.link_fault and (self._vitals is None or self.link_ns >= self._vitals.mono_ns):
+        if self.link_fault and self.link_ns >= self._reached_ns:
             blind.append(_closed("link", self.link_fault))
         return blind
 

@@ -8,6 +8,7 @@ import pytest
 from actors.messages import Ruling, SafetyState, Vitals
 from actors.safety.config import DeviceLimits
 from actors.safety.guard import Assessment, SafetyGuard, Setpoint, Verdict
+from actors.safety.rules import INPUTS
 from supervision.clock import NS_PER_S
 from tests.actors.safety.measured import DEVICE, EPOCH, vitals
 
@@ -246,6 +247,17 @@ def test_a_lost_link_closes_both_directions_until_the_next_measurement() -> None
 
     assert "link: offline timeout" in lost.rules
     assert _rules(back) == {"starting"}
+
+
+def test_vitals_without_a_single_value_do_not_prove_that_the_link_is_back() -> None:
+    site = _Site()
+    site.settle()
+    nothing = dict.fromkeys((wanted.point for wanted in INPUTS), None)
+
+    site.guard.observe_link(DEVICE, "offline timeout", _ns(site.second))
+    lost = site.measure(**nothing)
+
+    assert _rules(lost) == {"link", "starting"}
 
 
 def test_a_lost_link_before_the_first_measurement_is_told() -> None:
