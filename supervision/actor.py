@@ -75,7 +75,10 @@ class ActorContext(Protocol):
         ...
 
     def on_fence(self, release: Callable[[], None]) -> None:
-        """Have `release` called (from another thread) if this incarnation is fenced; it must not block."""
+        """Have `release` called if this incarnation is fenced (from another thread) or crashes.
+
+        It must not block or raise, and may be called more than once.
+        """
         ...
 
     def start_cell(self, cell: str) -> None:

@@ -109,7 +109,8 @@ class Cell:
     def _status(self) -> int | None:
         if self._supervisor.failure:
             self.stop(StopReason.RESTART)
-        if not self._supervisor.stopped and self._clock.monotonic_s() < self._give_up_s:
+        over = self._supervisor.stopped or self._supervisor.done
+        if not over and self._clock.monotonic_s() < self._give_up_s:
             return None
         if self._orphaned:
             return EXIT_ORPHANED
@@ -174,6 +175,7 @@ class Cell:
         self._beat()
         if self._supervisor.ready and not self._ready_told:
             self._ready_told = True
+            gc.freeze()  # what is imported by now lives for ever: collections need not look at it again
             self._tell_root(Ready(mono_ns=self._clock.monotonic_ns()))
         if now_s >= self._dead_letters_due_s:
             self._dead_letters_due_s = now_s + _DEAD_LETTER_PERIOD_S
@@ -264,8 +266,6 @@ def main() -> int:
         cell.stop(StopReason.SHUTDOWN)
 
     signal.signal(signal.SIGTERM, on_sigterm)
-    gc.collect()
-    gc.freeze()  # what is imported by now lives for ever: collections need not look at it again
     status = cell.run()
     pykka.ActorRegistry.stop_all(block=False)
     sys.stdout.flush()

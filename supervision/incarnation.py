@@ -161,6 +161,8 @@ class Incarnation:
     def end(self, outcome: Outcome) -> None:
         """Close the mailbox and report how this life ended, unless it was given up before."""
         self._post_office.close(self.name, self.mailbox)
+        if isinstance(outcome, Crashed):
+            self._release()
         if not self.fenced:
             self._report(self.name, self._epoch, outcome)
 
@@ -182,9 +184,12 @@ class Incarnation:
         """Give this incarnation up: nothing it sends counts any more, and what it holds is released."""
         self._fenced.set()
         self._post_office.close(self.name, self.mailbox)
+        self._release()
+        self.mailbox.order_stop(StopReason.RESTART)
+
+    def _release(self) -> None:
         for release in tuple(self._releases):
             release()
-        self.mailbox.order_stop(StopReason.RESTART)
 
     def interrupt(self) -> None:
         """Try to get a hung thread out of Python code; does nothing to one that is stuck in native code."""

@@ -141,6 +141,11 @@ class Supervisor:
         )
 
     @property
+    def done(self) -> bool:
+        """Whether every actor has ended for good, by its own restart type."""
+        return not self.failure and all(c.state is State.STOPPED for c in self._children.values())
+
+    @property
     def abandoned_threads(self) -> int:
         """How many hung threads are still there."""
         self._abandoned = [life for life in self._abandoned if life.is_running()]
