@@ -32,6 +32,7 @@ from bessai.simulator.site import Ready
 
 FORCED_MODE = 47100
 """Huawei register "forcible charge/discharge": 0 stop, 1 charge, 2 discharge."""
+DISCHARGING_W = 500.0
 SOC_REGISTERS = ("esu1_soc_pct", "storage_soc_pct")
 _NS_PER_S = 1_000_000_000
 _T = TypeVar("_T")
@@ -75,10 +76,13 @@ class SimulatedSite:
     def __init__(
         self, directory: Path, *, devices: int = 3, settings: Mapping[str, float] | None = None
     ) -> None:
-        """Describe a site whose log goes to `directory`; `settings` are start values of every device."""
+        """Describe a site whose log goes to `directory`; `settings` are start values of every device.
+
+        Batteries follow commands at once unless `battery.response_time_constant_s` says otherwise.
+        """
         self._log = directory / "simulator.log"
         self._devices = devices
-        self._settings = dict(settings or {})
+        self._settings = {"battery.response_time_constant_s": 0.0, **(settings or {})}
 
     def __enter__(self) -> Self:
         """Start the simulator and wait until it listens."""
@@ -116,16 +120,16 @@ class SimulatedSite:
         return [device.name for device in self.ready.devices]
 
     def break_soc_limit(self, device: str, *, soc_pct: float = 2.0) -> Breach:
-        """Let `device` be discharged by force, as by a foreign master, and be all but empty."""
-        before = self.client.writes(device)
-        exposure = self.client.set_state(
-            device,
-            soc_pct=soc_pct,
-            forced_mode=2,
-            forced_period_min=30,
-            forced_discharge_power_w=2000,
+        """Let `device` be discharged by force, as by a foreign master, and then be all but empty."""
+        self.client.set_state(
+            device, forced_mode=2, forced_period_min=30, forced_discharge_power_w=2000
         )
-        return Breach(device, exposure, before[-1].index + 1 if before else 0)
+        wait_for(
+            "the discharge", lambda: self.client.truth(device).battery_power_w < -DISCHARGING_W
+        )
+        writes = self.client.writes(device)
+        exposure = self.client.set_state(device, soc_pct=soc_pct)
+        return Breach(device, exposure, writes[-1].index + 1 if writes else 0)
 
     def mend(self, device: str) -> None:
         """Give `device` a healthy battery at rest again."""
