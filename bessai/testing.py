@@ -33,6 +33,7 @@ from bessai.simulator.site import Ready
 FORCED_MODE = 47100
 """Huawei register "forcible charge/discharge": 0 stop, 1 charge, 2 discharge."""
 DISCHARGING_W = 500.0
+_EAGER = {"battery.response_time_constant_s": 0.0, "discharge_cutoff_soc_pct": 0.0}
 SOC_REGISTERS = ("esu1_soc_pct", "storage_soc_pct")
 _NS_PER_S = 1_000_000_000
 _T = TypeVar("_T")
@@ -78,11 +79,12 @@ class SimulatedSite:
     ) -> None:
         """Describe a site whose log goes to `directory`; `settings` are start values of every device.
 
-        Batteries follow commands at once unless `battery.response_time_constant_s` says otherwise.
+        Unless they say otherwise, batteries follow commands at once and do not protect themselves from deep discharge:
+        only the gateway does.
         """
         self._log = directory / "simulator.log"
         self._devices = devices
-        self._settings = {"battery.response_time_constant_s": 0.0, **(settings or {})}
+        self._settings = {**_EAGER, **(settings or {})}
 
     def __enter__(self) -> Self:
         """Start the simulator and wait until it listens."""

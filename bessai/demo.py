@@ -1,0 +1,289 @@
+"""`bessai demo`: a simulated site, the gateway on it, and a view of both.
+
+Simulator and gateway are processes of their own, started as a user would start them; this one only watches.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+import msgspec
+
+from bessai.config import data_directory
+from bessai.gateway import PortInUseError, check_port
+from bessai.simulator.site import Ready
+from supervision.process import reap_strangers
+
+_VIEW_S = 2.0
+_PATIENCE_S = 20.0
+_PRICE_SECONDS_PER_SECOND = 180
+
+
+class DemoError(Exception):
+    """The demonstration cannot run here; the message says why and what to do."""
+
+
+class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of `bessai demo`."""
+
+    devices: int
+    state_dir: Path | None
+    host: str
+    health_port: int
+    duration_s: float | None
+    simulator_port: int
+
+
+class _Stop:
+    """Whether a signal has asked for the end."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Run until a signal or `duration_s`; return the gateway's exit status.
+
+    Raises:
+        DemoError: a port is taken, or a process ended before it was ready.
+    """
+    stop = _Stop()
+    with ExitStack() as stack:
+        directory = options.state_dir or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="bessai-"))
+        )
+        directory.mkdir(parents=True, exist_ok=True)
+        port = options.health_port or _free_port()
+        try:
+            check_port(options.host, port)
+        except PortInUseError as error:
+            raise DemoError(f"{error}, or: bessai demo --health-port 0") from error
+        simulator, ready = _start_simulator(options, directory)
+        stack.callback(_end, simulator)
+        config = directory / "demo.toml"
+        config.write_text(
+            demo_config(ready, directory / "state", options.host, port), encoding="utf-8"
+        )
+        gateway = _start_gateway(config, directory)
+        stack.callback(_end, gateway)
+        _introduce(ready, directory, port)
+        _watch(gateway, simulator, port, stop, options.duration_s)
+        return _end(gateway)
+
+
+def demo_config(ready: Ready, state_dir: Path, host: str, port: int) -> str:
+    """Return the configuration (TOML) of a site with the simulated devices."""
+    demo = data_directory() / "demo"
+    manifest = json.loads((demo / "dispatch.json").read_text(encoding="utf-8"))
+    lines = [
+        "# Written by `bessai demo`. The waits that a real SUN2000 needs are off: simulated devices need none.",
+        "[site]",
+        'id = "SITE-CL-001"',
+        f"state_dir = {json.dumps(str(state_dir))}",
+        "",
+        "[api]",
+        f"host = {json.dumps(host)}",
+        f"port = {port}",
+        "",
+        "[dispatcher]",
+        f"prices_path = {json.dumps(str(demo / 'prices.csv'))}",
+        f"replay_speed = {_PRICE_SECONDS_PER_SECOND} # an hour of prices in 20 s",
+        f"model = {{ path = {json.dumps(str(demo / 'dispatch.onnx'))}, sha256 = {json.dumps(manifest['sha256'])} }}",
+    ]
+    for device in ready.devices:
+        lines += [
+            "",
+            "[[devices]]",
+            f"id = {json.dumps(device.name)}",
+            f"host = {json.dumps(device.host)}",
+            f"port = {device.port}",
+            f"unit_id = {device.unit}",
+            "poll_s = 0.5",
+            "connect_delay_s = 0.0",
+            "gap_s = 0.0",
+            "reconnect_initial_s = 0.2",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _start_simulator(
+    options: DemoOptions, directory: Path
+) -> tuple[subprocess.Popen[bytes], Ready]:
+    record = directory / "devices"
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [
+            sys.executable,
+            "-m",
+            "bessai.simulator",
+            f"--devices={options.devices}",
+            f"--port={options.simulator_port}",
+            "--json",
+            f"--record={record}",
+            "--set=pv_w=1500",
+            "--set=load_w=800",
+            "--set=variation=0.1",
+        ],
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for this process, which stops the others in order
+    )
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        line = process.stdout.readline() if selector.select(_PATIENCE_S) else b""
+    if not line:
+        _end(process)
+        raise DemoError("the simulator did not start: what it said stands above")
+    return process, msgspec.json.decode(line, type=Ready)
+
+
+def _start_gateway(config: Path, directory: Path) -> subprocess.Popen[bytes]:
+    with (directory / "gateway.log").open("ab") as log:
+        return subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "bessai", "run", f"--config={config}"],
+            stderr=log,
+            start_new_session=True,
+            env={name: value for name, value in os.environ.items() if not _is_override(name)},
+        )
+
+
+def _is_override(name: str) -> bool:
+    """Whether a variable would change the demonstration's own configuration."""
+    return name.startswith(("INVERTER_", "HEALTH_", "GCP_", "OTEL_")) or name in {
+        "SITE_ID",
+        "BESSAI_STATE_DIR",
+    }
+
+
+def _introduce(ready: Ready, directory: Path, port: int) -> None:
+    devices = ", ".join(f"{device.name} on {device.host}:{device.port}" for device in ready.devices)
+    click.echo(
+        f"simulated batteries: {devices} (control channel: port {ready.control_port})\n"
+        f"health:   http://127.0.0.1:{port}/health\n"
+        f"metrics:  http://127.0.0.1:{port}/metrics\n"
+        f"log:      {directory / 'gateway.log'}\n"
+        f"devices' own record: {directory / 'devices'}\n"
+        "Kill any part and watch it come back; the process ids stand below. Ctrl-C stops everything in order.\n"
+    )
+
+
+def _watch(
+    gateway: subprocess.Popen[bytes],
+    simulator: subprocess.Popen[bytes],
+    port: int,
+    stop: _Stop,
+    duration_s: float | None,
+) -> None:
+    end_s = time.monotonic() + (duration_s or float("inf"))
+    view_s = 0.0
+    shown_cells = ""
+    while (
+        not stop.asked
+        and time.monotonic() < end_s
+        and gateway.poll() is None
+        and simulator.poll() is None
+    ):
+        if os.getpid() == 1:
+            reap_strangers({gateway.pid, simulator.pid})
+        if time.monotonic() >= view_s:
+            view_s = time.monotonic() + _VIEW_S
+            health = _ask(port, "/health")
+            cells = _cells_line(health)
+            if cells != shown_cells:
+                click.echo(cells)
+                shown_cells = cells
+            click.echo(_status_line(health, _ask_text(port, "/metrics")))
+        time.sleep(0.1)
+    if gateway.poll() is not None:
+        click.echo(f"the gateway ended with status {gateway.returncode}")
+    elif simulator.poll() is not None:
+        click.echo(f"the simulator ended with status {simulator.returncode}")
+    else:
+        click.echo("stopping: every battery is left in its safe state first")
+
+
+def _cells_line(health: dict[str, Any]) -> str:
+    cells = [
+        f"{name} {cell['pid']}" for name, cell in health.get("cells", {}).items() if cell.get("pid")
+    ]
+    return f"cells:    {', '.join(cells)}" if cells else "cells:    not heard of yet"
+
+
+def _status_line(health: dict[str, Any], metrics: str) -> str:
+    status = health.get("status", "no answer yet")
+    readings = _readings(metrics)
+    parts = [f"{time.strftime('%H:%M:%S')}  {status}"]
+    for name, device in health.get("devices", {}).items():
+        soc, power = (
+            readings.get(("bessai_battery_soc_percent", name)),
+            readings.get(("bessai_battery_power_watts", name)),
+        )
+        shown = f"{soc:.1f} % {power:+.0f} W" if soc is not None and power is not None else "?"
+        parts.append(f"{name} {shown} {device.get('safety', {}).get('state', 'unknown')}")
+    return " | ".join([*parts, *health.get("reason", [])[:2]])
+
+
+def _readings(metrics: str) -> dict[tuple[str, str], float]:
+    found = {}
+    for line in metrics.splitlines():
+        name, brace, rest = line.partition('{device="')
+        if brace and name.startswith("bessai_battery_"):
+            device, _, value = rest.partition('"}')
+            found[name, device] = float(value)
+    return found
+
+
+def _ask(port: int, path: str) -> dict[str, Any]:
+    text = _ask_text(port, path)
+    answer: dict[str, Any] = json.loads(text) if text else {}
+    return answer
+
+
+def _ask_text(port: int, path: str) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2.0) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode()
+    except OSError:
+        return ""
+
+
+def _free_port() -> int:
+    import socket  # noqa: PLC0415 - needed here only
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    status = process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+    return status

@@ -1,0 +1,89 @@
+"""Environment variables that override the configuration, so that a container with one device needs no file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Setting(NamedTuple):
+    """A variable and the key it overrides."""
+
+    variable: str
+    path: str
+    whole_number: bool = False
+
+
+ENVIRONMENT = (
+    Setting("SITE_ID", "site.id"),
+    Setting("BESSAI_STATE_DIR", "site.state_dir"),
+    Setting("LOG_LEVEL", "log.level"),
+    Setting("HEALTH_HOST", "api.host"),
+    Setting("HEALTH_PORT", "api.port", whole_number=True),
+    Setting("INVERTER_IP", "devices[0].host"),
+    Setting("INVERTER_PORT", "devices[0].port", whole_number=True),
+    Setting("INVERTER_UNIT_ID", "devices[0].unit_id", whole_number=True),
+    Setting("INVERTER_PROFILE", "devices[0].profile"),
+)
+_NOT_YET = {
+    "GCP_PROJECT_ID": "this version has no Pub/Sub sink, only the file sink: unset it",
+    "GCP_PUBSUB_TOPIC": "this version has no Pub/Sub sink, only the file sink: unset it",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "this version exports no traces: unset it",
+}
+_FIRST_ID = "inverter-1"
+
+Complaint = tuple[str, str]
+
+
+def apply_environment(
+    environment: Mapping[str, str], data: dict[str, Any], *, has_file: bool
+) -> tuple[dict[str, Setting], list[Complaint]]:
+    """Write what `environment` sets into `data`; an empty variable counts as not set.
+
+    Returns the settings that were used, by the key they override, and what is wrong with the variables.
+    """
+    complaints = [
+        (f"environment variable {name}", f"{environment[name]!r} is set, but {why}")
+        for name, why in _NOT_YET.items()
+        if environment.get(name)
+    ]
+    used: dict[str, Setting] = {}
+    for setting in ENVIRONMENT:
+        text = environment.get(setting.variable, "").strip()
+        if not text:
+            continue
+        complaint = _apply(setting, text, data, has_file=has_file, given=environment)
+        if complaint:
+            complaints.append((f"environment variable {setting.variable}", complaint))
+        else:
+            used[setting.path] = setting
+    return used, complaints
+
+
+def _apply(
+    setting: Setting, text: str, data: dict[str, Any], *, has_file: bool, given: Mapping[str, str]
+) -> str:
+    value: str | int = text
+    if setting.whole_number:
+        if not text.isdecimal():
+            return f"{text!r} is not a whole number"
+        value = int(text)
+    section, _, key = setting.path.partition(".")
+    if section != "devices[0]":
+        table = data.setdefault(section, {})
+    elif has_file and len(data.get("devices", [])) > 1:
+        return "the file names several devices, so it is not clear which one is meant: unset it"
+    elif not data.get("devices") and not given.get("INVERTER_IP", "").strip():
+        return "no device is named: set INVERTER_IP too"
+    else:
+        table = _first_device(data)
+    if isinstance(table, dict):
+        table[key] = value
+    return ""
+
+
+def _first_device(data: dict[str, Any]) -> object:
+    devices = data.setdefault("devices", [])
+    if isinstance(devices, list) and not devices:
+        devices.append({"id": _FIRST_ID})
+    return devices[0] if isinstance(devices, list) else None

@@ -1,0 +1,181 @@
+"""Which actors a site has, in which cells, under which policy.
+
+The order is the starting order: safety before the devices it judges, control before everything else.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors.api.config import ExpectedCell
+from actors.messages import (
+    API,
+    DETECTOR,
+    DISPATCHER,
+    PUBLISHER,
+    SAFETY,
+    WATCHDOG,
+    inverter_address,
+)
+from actors.watchdog.config import WatchdogConfig
+from bessai.config import CONTROL, DEGRADABLE, SiteConfig
+from bessai.logs import LEVEL_VARIABLE
+from supervision.cell import SETUP_VARIABLE
+from supervision.spec import CellKind, CellSpec, ChildSpec, Intensity, OnExceeded, Restart
+
+CODEC = "actors.messages:CODEC"
+WATCHERS = (API, PUBLISHER)
+"""Who is told of every lifecycle event."""
+REPORTERS = (API, WATCHDOG)
+"""Who gets root's report of the whole site."""
+TRAINER = "trainer"
+CONTROL_SWITCH_INTERVAL_S = 0.0005
+"""A tenth of CPython's default: a thread with a limit to enforce does not wait for one that decodes."""
+_CONTROL_MEMORY_MB = 256
+_MEMORY_MB = {API: 256, DETECTOR: 512, DISPATCHER: 512, PUBLISHER: 256, TRAINER: 1536}
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def site_cells(config: SiteConfig, *, chaos_dir: str | None = None) -> tuple[CellSpec, ...]:
+    """Return the cells of the site; with `chaos_dir`, every actor takes faults on order from there."""
+    cells = (_control(config), *_degradable(config), _trainer(config))
+    cells = tuple(_tell_api(cell, config, cells) for cell in cells)
+    return cells if chaos_dir is None else tuple(_with_chaos(cell, chaos_dir) for cell in cells)
+
+
+def _control(config: SiteConfig) -> CellSpec:
+    inverters = [
+        ChildSpec(
+            name=inverter_address(device.device_id),
+            factory="actors.inverter.actor:build",
+            config=msgspec.msgpack.encode(device),
+            on_exceeded=OnExceeded.QUARANTINE,
+            tick_s=min(0.02, device.poll_s / 4),
+            liveness_s=1.0,
+        )
+        for device in config.devices
+    ]
+    critical = (SAFETY, *(inverter.name for inverter in inverters))
+    return CellSpec(
+        name=CONTROL,
+        kind=CellKind.CRITICAL,
+        codec=CODEC,
+        children=(
+            ChildSpec(
+                name=SAFETY,
+                factory="actors.safety.actor:build",
+                config=msgspec.msgpack.encode(config.safety),
+                tick_s=0.05,
+                liveness_s=0.5,
+            ),
+            *inverters,
+            ChildSpec(
+                name=WATCHDOG,
+                factory="actors.watchdog.actor:build",
+                config=msgspec.msgpack.encode(WatchdogConfig(cell=CONTROL, critical=critical)),
+                tick_s=0.1,
+            ),
+        ),
+        switch_interval_s=CONTROL_SWITCH_INTERVAL_S,
+        memory_limit_mb=_memory(config, CONTROL, _CONTROL_MEMORY_MB),
+        environment=_environment(config),
+    )
+
+
+def _degradable(config: SiteConfig) -> list[CellSpec]:
+    hosted: dict[str, list[str]] = {}
+    for actor in DEGRADABLE:
+        hosted.setdefault(getattr(config.cells, actor), []).append(actor)
+    return [
+        CellSpec(
+            name=cell,
+            codec=CODEC,
+            children=tuple(_child(actor, config) for actor in actors),
+            intensity=Intensity(max_restarts=6, window_s=30.0),
+            memory_limit_mb=_memory(config, cell, sum(_MEMORY_MB[actor] for actor in actors)),
+            environment=_environment(config) | _ONE_THREAD,
+        )
+        for cell, actors in hosted.items()
+    ]
+
+
+def _child(actor: str, config: SiteConfig) -> ChildSpec:
+    return ChildSpec(
+        name=actor,
+        factory=f"actors.{actor}.actor:build",
+        config=msgspec.msgpack.encode(getattr(config, actor)),
+        on_exceeded=OnExceeded.QUARANTINE,
+        tick_s=0.2,
+        liveness_s=5.0,
+        start_s=60.0,
+    )
+
+
+def _trainer(config: SiteConfig) -> CellSpec:
+    return CellSpec(
+        name=TRAINER,
+        kind=CellKind.ON_DEMAND,
+        codec=CODEC,
+        children=(
+            ChildSpec(
+                name=TRAINER,
+                factory="actors.detector.trainer:build",
+                config=msgspec.msgpack.encode(config.detector),
+                restart=Restart.TRANSIENT,
+                tick_s=1.0,
+                liveness_s=120.0,
+                start_s=60.0,
+            ),
+        ),
+        liveness_s=30.0,
+        start_s=60.0,
+        memory_limit_mb=_memory(config, TRAINER, _MEMORY_MB[TRAINER]),
+        environment=_environment(config) | _ONE_THREAD,
+    )
+
+
+def _tell_api(cell: CellSpec, config: SiteConfig, cells: tuple[CellSpec, ...]) -> CellSpec:
+    """Give ApiActor the list of what to expect, which is known only when all cells are."""
+    expected = tuple(
+        ExpectedCell(
+            name=c.name, kind=c.kind.value, actors=tuple(child.name for child in c.children)
+        )
+        for c in cells
+    )
+    devices = tuple(device.device_id for device in config.devices)
+    api = msgspec.structs.replace(config.api, cells=expected, device_ids=devices)
+    return _with_children(
+        cell,
+        tuple(
+            msgspec.structs.replace(child, config=msgspec.msgpack.encode(api))
+            if child.name == API
+            else child
+            for child in cell.children
+        ),
+    )
+
+
+def _with_chaos(cell: CellSpec, directory: str) -> CellSpec:
+    from bessai.chaos import ChaosConfig  # noqa: PLC0415 - never imported unless asked for
+
+    def wrapped(child: ChildSpec) -> ChildSpec:
+        chaos = ChaosConfig(
+            name=child.name, factory=child.factory, config=child.config, directory=directory
+        )
+        return msgspec.structs.replace(
+            child, factory="bessai.chaos:build", config=msgspec.msgpack.encode(chaos)
+        )
+
+    return _with_children(cell, tuple(wrapped(child) for child in cell.children))
+
+
+def _with_children(cell: CellSpec, children: tuple[ChildSpec, ...]) -> CellSpec:
+    return msgspec.structs.replace(cell, children=children)
+
+
+def _memory(config: SiteConfig, cell: str, default_mb: int) -> int:
+    return config.cells.memory_limit_mb.get(cell, default_mb)
+
+
+def _environment(config: SiteConfig) -> dict[str, str]:
+    return {SETUP_VARIABLE: "bessai.logs:configure_cell", LEVEL_VARIABLE: config.log_level}
