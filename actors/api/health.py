@@ -56,6 +56,23 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class CellPart(Part, frozen=True, kw_only=True):
+    """How a cell stands."""
+
+    pid: int | None = None
+    """Of its process; null where there is none or it is unknown."""
+    memory_bytes: int | None = None
+    """Resident memory of the process."""
+
+
+class ActorPart(Part, frozen=True, kw_only=True):
+    """How an actor stands."""
+
+    cell: str
+    epoch: int | None = None
+    """Number of its present incarnation."""
+
+
 class SafetyPart(msgspec.Struct, frozen=True, kw_only=True):
     """What SafetyActor says of a device."""
 
@@ -85,8 +102,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     uptime_s: float | None
     """Of the site; null until root has been heard once."""
     reason: tuple[str, ...]
-    cells: dict[str, Part]
-    actors: dict[str, Part]
+    cells: dict[str, CellPart]
+    actors: dict[str, ActorPart]
     devices: dict[str, DevicePart]
     publisher: Part | msgspec.UnsetType = msgspec.UNSET
     """Only where the site has a PublisherActor."""
@@ -151,24 +168,27 @@ class _Judge:
     def _age_s(self, mono_ns: int) -> float:
         return age_s(mono_ns, self._now_ns)
 
-    def _cell(self, expected: ExpectedCell) -> Part:
+    def _cell(self, expected: ExpectedCell) -> CellPart:
         part = self._cell_part(expected)
         if part.state not in _sound_states(expected):
             self._find(_sentence(f"cell {expected.name}", part), critical=_critical(expected))
         return part
 
-    def _cell_part(self, expected: ExpectedCell) -> Part:
+    def _cell_part(self, expected: ExpectedCell) -> CellPart:
         report, silence = self._cell_report(expected)
         if report is None:
-            return Part(state=UNKNOWN, reason=silence)
+            return CellPart(state=UNKNOWN, reason=silence)
         beat_age_s = self._age_s(report.beat_ns)
         if report.state is State.RUNNING and beat_age_s > self._config.report_limit_s:
-            return Part(state=UNKNOWN, reason=f"no beat {_since(beat_age_s)}")
-        return Part(
+            reason = f"no beat {_since(beat_age_s)}"
+            return CellPart(state=UNKNOWN, pid=report.pid or None, reason=reason)
+        return CellPart(
             state=report.state.value,
             last_progress_age_s=_rounded(beat_age_s),
             restarts=report.restarts,
             reason=report.reason,
+            pid=report.pid or None,
+            memory_bytes=report.memory_bytes if report.pid else None,
         )
 
     def _cell_report(self, expected: ExpectedCell) -> tuple[CellReport | None, str]:
@@ -181,23 +201,31 @@ class _Judge:
         report = next((cell for cell in site.cells if cell.name == expected.name), None)
         return report, "" if report else "root does not know this cell"
 
-    def _actor(self, cell: ExpectedCell, cell_part: Part, name: str) -> Part:
+    def _actor(self, cell: ExpectedCell, cell_part: CellPart, name: str) -> ActorPart:
         part = self._actor_part(cell, cell_part, name)
         cell_is_sound = cell_part.state in _sound_states(cell)  # else the cell's finding says it
         if cell_is_sound and part.state not in _sound_states(cell):
             self._find(_sentence(f"actor {name}", part), critical=_critical(cell))
         return part
 
-    def _actor_part(self, cell: ExpectedCell, cell_part: Part, name: str) -> Part:
+    def _actor_part(self, cell: ExpectedCell, cell_part: CellPart, name: str) -> ActorPart:
         if cell_part.state == UNKNOWN:
-            return Part(state=UNKNOWN, reason=f"its cell is unknown: {cell_part.reason}")
+            return ActorPart(
+                cell=cell.name, state=UNKNOWN, reason=f"its cell is unknown: {cell_part.reason}"
+            )
         if cell_part.state in _WITHOUT_PROCESS:
-            return Part(state=_WITHOUT_PROCESS[cell_part.state], reason=_of_cell(cell, cell_part))
+            return ActorPart(
+                cell=cell.name,
+                state=_WITHOUT_PROCESS[cell_part.state],
+                reason=_of_cell(cell, cell_part),
+            )
         report = self._actor_report(cell, name)
         if report is None:
             starting = cell_part.state == State.STARTING.value
             reason = "its cell has not reported it yet"
-            return Part(state=cell_part.state if starting else UNKNOWN, reason=reason)
+            return ActorPart(
+                cell=cell.name, state=cell_part.state if starting else UNKNOWN, reason=reason
+            )
         return self._reported_actor(cell, report)
 
     def _actor_report(self, cell: ExpectedCell, name: str) -> ActorReport | None:
@@ -205,21 +233,24 @@ class _Judge:
         actors = report.actors if report else ()
         return next((actor for actor in actors if actor.name == name), None)
 
-    def _reported_actor(self, cell: ExpectedCell, report: ActorReport) -> Part:
+    def _reported_actor(self, cell: ExpectedCell, report: ActorReport) -> ActorPart:
         progress_age_s = self._age_s(report.progress_ns)
         config = self._config
         limit_s = config.critical_progress_limit_s if _critical(cell) else config.progress_limit_s
         if report.state is State.RUNNING and progress_age_s > limit_s:
-            return Part(
+            return ActorPart(
+                cell=cell.name,
                 state=UNKNOWN,
                 restarts=report.restarts,
                 reason=f"no progress {_since(progress_age_s)}",
             )
-        return Part(
+        return ActorPart(
+            cell=cell.name,
             state=report.state.value,
             last_progress_age_s=_rounded(progress_age_s),
             restarts=report.restarts,
             reason=report.reason,
+            epoch=report.epoch,
         )
 
     def _device(self, device_id: str) -> DevicePart:

@@ -64,6 +64,8 @@ def test_the_answer_begins_with_status_site_and_uptime() -> None:
         "last_progress_age_s": 0.0,
         "restarts": 1,
         "reason": "",
+        "cell": "control",
+        "epoch": 1,
     }
     assert body["devices"]["b1"]["state"] == "online"
     assert body["devices"]["b1"]["safety"]["state"] == "normal"
