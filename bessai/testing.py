@@ -89,19 +89,20 @@ class SimulatedSite:
     def __enter__(self) -> Self:
         """Start the simulator and wait until it listens."""
         options = [f"--set={name}={value}" for name, value in self._settings.items()]
-        self._process = subprocess.Popen(  # noqa: S603 - our own program
-            [
-                sys.executable,
-                "-m",
-                "bessai.simulator",
-                f"--devices={self._devices}",
-                "--port=0",
-                "--json",
-                *options,
-            ],
-            stdout=subprocess.PIPE,
-            stderr=self._log.open("ab"),
-        )
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
+                [
+                    sys.executable,
+                    "-m",
+                    "bessai.simulator",
+                    f"--devices={self._devices}",
+                    "--port=0",
+                    "--json",
+                    *options,
+                ],
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
         self.ready = msgspec.json.decode(self._first_line(), type=Ready)
         self.client = SimulatorClient(self.ready.control_host, self.ready.control_port)
         return self
@@ -228,12 +229,13 @@ class Gateway:
     def start(self) -> None:
         """Start the process."""
         self.chaos_dir.mkdir(exist_ok=True)
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
-            [*self._command, f"--config={self.config}", f"--chaos-dir={self.chaos_dir}"],
-            stdout=self.log.open("ab"),
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "LOG_LEVEL": "info"},
-        )
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own program
+                [*self._command, f"--config={self.config}", f"--chaos-dir={self.chaos_dir}"],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "LOG_LEVEL": "info"},
+            )
 
     def health(self) -> dict[str, Any] | None:
         """Return what /health answers now, whatever its status; None if nothing answers."""
