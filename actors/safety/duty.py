@@ -1,7 +1,8 @@
 """When a device is owed a safe command, and when it is to be repeated. Pure: the time is handed in.
 
 A cause is answered at once, then again every `reassert_s` until the InverterActor has read back that the device is
-safe. If the cause persists after that (the battery moves by itself, say) it is repeated ten times more slowly.
+safe. If the cause persists after that it is repeated: as often if the device is forced again, since somebody else must
+have commanded it, and ten times more slowly if the battery moves by itself (charging from PV, say).
 """
 
 from __future__ import annotations
@@ -114,7 +115,8 @@ class SafeDuty:
         elapsed_ns = now_ns - self._sent_ns
         if self._urgent or self._owed:
             return self._urgent or elapsed_ns >= self._reassert_ns
-        return bool(self.known) and elapsed_ns >= PERSISTING_FACTOR * self._reassert_ns
+        pace = 1 if "forced" in self.known else PERSISTING_FACTOR
+        return bool(self.known) and elapsed_ns >= pace * self._reassert_ns
 
     def sent(self, seq: int, now_ns: int) -> None:
         """Note that the safe command `seq` went out."""

@@ -164,3 +164,16 @@ def test_an_approved_set_point_gets_time_to_end_a_persisting_movement() -> None:
     duty.rest(1009 * NS_PER_S)
 
     assert [_face(duty, s, "charging") for s in (10.0, 18.9, 19.0)] == [False, False, True]
+
+
+def test_a_device_that_somebody_forces_again_after_it_was_verified_safe_is_answered_at_full_pace() -> (
+    None
+):
+    """A foreign master is no battery that moves by itself: every `reassert_s` counts."""
+    duty = SafeDuty(reassert_s=1.0)
+    _face(duty, 0.0, "discharging", "forced")
+    duty.heard(1, WriteResult.VERIFIED)
+
+    sent = [_face(duty, s, "discharging", "forced") for s in (0.9, 1.0)]
+
+    assert sent == [False, True]
