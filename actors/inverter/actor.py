@@ -46,6 +46,7 @@ from supervision.envelope import Header, Lane
 
 _STATE_NS = NS_PER_S
 _SCHEMA_NS = 10 * NS_PER_S
+_DESCRIBE_NS = NS_PER_S // 2
 _SCHEMA_READERS = (DETECTOR, DISPATCHER, PUBLISHER, API)
 
 _log = structlog.get_logger()
@@ -76,6 +77,7 @@ class InverterActor(Actor):
             port=config.port,
         )
         self._first_poll = True
+        self._described_ns: dict[str, int] = {}
         self._due_ns = self._state_due_ns = self._schema_due_ns = 0
         self._began_ns = 0
         self._will: queue.SimpleQueue[WriteDone] | None = None
@@ -114,7 +116,7 @@ class InverterActor(Actor):
             case ApprovedSetpoint():
                 self._act(self._desk.setpoint(message, header.epoch, now_ns))
             case DescribeDevice():
-                self._context.send(self._book.schema, header.sender)
+                self._describe(message.device_id, header.sender, now_ns)
             case _:
                 _log.warning(
                     "unexpected message", device=self._config.device_id, kind=type(message).__name__
@@ -159,6 +161,13 @@ class InverterActor(Actor):
         )
         self._send_reports(self._desk.done(done) or [self._farewell(done)])
         self._link.close()
+
+    def _describe(self, device_id: str, asker: str, now_ns: int) -> None:
+        """Answer each asker once in a while only: a schema is large, and a flood of questions must stay cheap."""
+        due_ns = self._described_ns.get(asker, 0) + _DESCRIBE_NS
+        if device_id == self._config.device_id and now_ns >= due_ns:
+            self._described_ns[asker] = now_ns
+            self._context.send(self._book.schema, asker)
 
     def _deliver(self, event: LinkEvent) -> None:
         """Hand an event of the link to the actor; called on the link's thread."""
