@@ -65,6 +65,8 @@ class CellPlan(msgspec.Struct, frozen=True, kw_only=True):
     dispatcher: str = "dispatcher"
     publisher: str = "publisher"
     memory_limit_mb: dict[str, int] = {}
+    hung_after_s: float = 5.0
+    """A degradable actor without progress for so long is replaced."""
 
     def __post_init__(self) -> None:
         """Keep learning, HTTP and cloud code out of the control cell."""
@@ -78,6 +80,10 @@ class CellPlan(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(
                     f"{actor} = {cell!r} is not allowed: use letters, digits, dots, dashes"
                 )
+        if not 0.5 <= self.hung_after_s <= 60:  # noqa: PLR2004 - the range is said in the message
+            raise ValueError(
+                f"hung_after_s = {self.hung_after_s} is not allowed: expected 0.5 to 60"
+            )
         for cell, limit in self.memory_limit_mb.items():
             if cell not in self.cells():
                 raise ValueError(

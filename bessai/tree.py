@@ -106,7 +106,7 @@ def _child(actor: str, config: SiteConfig) -> ChildSpec:
         config=msgspec.msgpack.encode(getattr(config, actor)),
         on_exceeded=OnExceeded.QUARANTINE,
         tick_s=0.2,
-        liveness_s=5.0,
+        liveness_s=config.cells.hung_after_s,
         start_s=60.0,
     )
 
