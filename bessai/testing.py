@@ -32,7 +32,8 @@ from bessai.simulator.site import Ready
 
 FORCED_MODE = 47100
 """Huawei register "forcible charge/discharge": 0 stop, 1 charge, 2 discharge."""
-DISCHARGING_W = 500.0
+_DISCHARGE = {"forced_mode": 2, "forced_period_min": 30, "forced_discharge_power_w": 2000}
+_DISCHARGING_W = 500.0
 _EAGER = {"battery.response_time_constant_s": 0.0, "discharge_cutoff_soc_pct": 0.0}
 SOC_REGISTERS = ("esu1_soc_pct", "storage_soc_pct")
 _NS_PER_S = 1_000_000_000
@@ -123,16 +124,28 @@ class SimulatedSite:
         return [device.name for device in self.ready.devices]
 
     def break_soc_limit(self, device: str, *, soc_pct: float = 2.0) -> Breach:
-        """Let `device` be discharged by force, as by a foreign master, and then be all but empty."""
-        self.client.set_state(
-            device, forced_mode=2, forced_period_min=30, forced_discharge_power_w=2000
-        )
-        wait_for(
-            "the discharge", lambda: self.client.truth(device).battery_power_w < -DISCHARGING_W
-        )
+        """Let `device` be all but empty and discharged by force, as by a foreign master."""
+        before = self._writes_so_far(device)
+        exposure = self.client.set_state(device, soc_pct=soc_pct, **_DISCHARGE)
+        return Breach(device, exposure, before)
+
+    def empty_while_discharging(self, device: str, *, soc_pct: float = 2.0) -> Breach:
+        """Let `device` be discharged by force first and become all but empty then.
+
+        From the first response that shows the empty battery, nothing is missing for a verdict: the case to time.
+        """
+        while True:
+            self.client.set_state(device, **_DISCHARGE)
+            wait_for(
+                "the discharge", lambda: self.client.truth(device).battery_power_w < -_DISCHARGING_W
+            )
+            before = self._writes_so_far(device)
+            if self.client.truth(device).forced_mode == _DISCHARGE["forced_mode"]:
+                return Breach(device, self.client.set_state(device, soc_pct=soc_pct), before)
+
+    def _writes_so_far(self, device: str) -> int:
         writes = self.client.writes(device)
-        exposure = self.client.set_state(device, soc_pct=soc_pct)
-        return Breach(device, exposure, writes[-1].index + 1 if writes else 0)
+        return writes[-1].index + 1 if writes else 0
 
     def mend(self, device: str) -> None:
         """Give `device` a healthy battery at rest again."""
