@@ -9,7 +9,7 @@ import sys
 
 from benchmarks.figures import table
 
-SUITES = ("codec",)
+SUITES = ("codec", "lifecycle", "breach")
 
 
 def main(names: list[str]) -> int:

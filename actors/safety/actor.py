@@ -58,6 +58,8 @@ class _Device:
         self.limits = limits
         self.lease_ns = int(limits.lease_s * NS_PER_S)
         self.duty = SafeDuty(limits.reassert_s)
+        self.watched = False
+        """Whether this incarnation has evaluated a measurement of the device."""
         self.announcer = announcer
         self.assessment = assessment
         self.measured_ns = 0
@@ -130,6 +132,9 @@ class SafetyActor(Actor):
             assessment = self._guard.observe(vitals, now_ns)
             self._act(device, assessment, now_ns)
             self._renew(device, now_ns)
+            if not device.watched and vitals.soc_pct is not None:
+                device.watched = True
+                log.info("first evaluation", device=device.id, state=assessment.state.value)
 
     def _on_device_state(self, state: DeviceState, header: Header) -> None:
         device = self._owned(state.device_id, header)
