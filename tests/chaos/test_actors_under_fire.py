@@ -15,7 +15,7 @@ IN_TIME_S = {
     # nothing else is on the way from a breach to the stop
     "elsewhere": 0.6,
 }
-ACTOR_FAULTS = ("raise", "hang 20", "construct 1", "spin 20", "exit", "start 1")
+ACTOR_FAULTS = ("raise", "hang 5", "construct 1", "spin 20", "exit", "start 1")
 CELL_FAULTS = ("segfault", "eat 2000")
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
@@ -31,8 +31,8 @@ def changed(arena: Arena, before: dict[str, Any], actor: str) -> bool:
     return now.get("state") == "running" and now.get("epoch") not in {before[actor], 0, None}
 
 
+@pytest.mark.parametrize("actor", CELLS)  # varies fastest, so that none exceeds its intensity
 @pytest.mark.parametrize("fault", ACTOR_FAULTS)
-@pytest.mark.parametrize("actor", CELLS)
 def test_a_broken_actor_comes_back_alone_and_no_limit_is_missed(
     calm: Arena, actor: str, fault: str
 ) -> None:
@@ -47,8 +47,8 @@ def test_a_broken_actor_comes_back_alone_and_no_limit_is_missed(
     assert {name for name in before if after[name] != before[name]} == {actor}
 
 
-@pytest.mark.parametrize("fault", CELL_FAULTS)
 @pytest.mark.parametrize("actor", ["safety", "api", "detector", "dispatcher", "publisher"])
+@pytest.mark.parametrize("fault", CELL_FAULTS)
 def test_a_fault_that_takes_the_process_takes_its_cell_only(
     calm: Arena, actor: str, fault: str
 ) -> None:
