@@ -171,15 +171,19 @@ class SimulatedSite:
         write = self.answer(breach, timeout_s=timeout_s)
         return (write.mono_ns - self._exposure(breach).set_mono_ns) / _NS_PER_S
 
-    def reaction_s(self, breach: Breach, *, timeout_s: float = 10.0) -> float:
-        """Return the seconds from the first response that showed the empty battery to the stop at the device."""
+    def reaction_s(self, breach: Breach, *, timeout_s: float = 10.0) -> float | None:
+        """Return the seconds from the first response that showed the empty battery to the stop at the device.
+
+        None if the stop was under way for another reason before any response showed it.
+        """
         write = self.answer(breach, timeout_s=timeout_s)
-        shown_ns = [
-            ns for name, ns in self._exposure(breach).registers.items() if name in SOC_REGISTERS
-        ]
-        if not shown_ns:
-            raise NotInTimeError(f"{breach} was answered before any response showed it")
-        return (write.mono_ns - min(shown_ns)) / _NS_PER_S
+        registers = self._exposure(breach).registers
+        shown_ns = min(
+            (registers[name] for name in SOC_REGISTERS if name in registers), default=None
+        )
+        if shown_ns is None or shown_ns > write.mono_ns:
+            return None
+        return (write.mono_ns - shown_ns) / _NS_PER_S
 
     def _exposure(self, breach: Breach) -> ExposureRecord:
         return self.client.exposures(breach.device, breach.exposure)[0]
