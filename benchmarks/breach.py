@@ -84,6 +84,9 @@ def _trial(site: SimulatedSite, device: str) -> float:
         reaction_s = site.reaction_s(site.empty_while_discharging(device))
         site.mend(device)
         wait_for("rest", lambda: abs(site.client.truth(device).battery_power_w) < 1.0)
+        time.sleep(
+            2.5 * POLL_S
+        )  # let the guard see the battery mended, at a phase of no poll in particular
     return reaction_s
 
 

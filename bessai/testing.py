@@ -136,12 +136,14 @@ class SimulatedSite:
         """
         while True:
             self.client.set_state(device, **_DISCHARGE)
-            wait_for(
-                "the discharge", lambda: self.client.truth(device).battery_power_w < -_DISCHARGING_W
-            )
+            wait_for("discharge, or a stop", lambda: self._discharges_or_stopped(device))
             before = self._writes_so_far(device)
             if self.client.truth(device).forced_mode == _DISCHARGE["forced_mode"]:
                 return Breach(device, self.client.set_state(device, soc_pct=soc_pct), before)
+
+    def _discharges_or_stopped(self, device: str) -> bool:
+        truth = self.client.truth(device)
+        return truth.battery_power_w < -_DISCHARGING_W or truth.forced_mode == 0
 
     def _writes_so_far(self, device: str) -> int:
         writes = self.client.writes(device)
