@@ -1,0 +1,100 @@
+"""In what order an incarnation is fed, and what becomes of frames when it ends."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from supervision.actor import StopReason
+from supervision.clock import ManualClock
+from supervision.envelope import Frame, Header, Lane
+from supervision.mailbox import Acceptance, Mailbox, OwnEvent, StopOrder, Tick
+from supervision.spec import MailboxSpec
+
+
+def frame(lane: Lane = Lane.CONTROL, sender: str = "a") -> Frame:
+    return Frame(Header(receiver="r", sender=sender, epoch=1, lane=lane), b"")
+
+
+def box(clock: ManualClock, **spec: int) -> Mailbox:
+    def wait(condition: threading.Condition, timeout_s: float) -> None:
+        assert condition.acquire(blocking=False) is False
+        clock.advance(timeout_s)
+
+    return Mailbox(MailboxSpec(**spec), clock, tick_s=1.0, wait=wait)
+
+
+def kinds(mailbox: Mailbox, count: int) -> list[Any]:
+    return [type(mailbox.get().message) for _ in range(count)]
+
+
+def test_an_idle_mailbox_ticks_at_its_period() -> None:
+    clock = ManualClock(start_s=0.0)
+    mailbox = box(clock)
+    assert kinds(mailbox, 3) == [Tick, Tick, Tick]
+    assert clock.monotonic_s() == 3.0
+
+
+def test_ticks_that_were_missed_are_not_made_up_for() -> None:
+    clock = ManualClock(start_s=0.0)
+    mailbox = box(clock)
+    clock.advance(5.5)
+    assert kinds(mailbox, 2) == [Tick, Tick]
+    assert clock.monotonic_s() == 6.0
+
+
+def test_the_order_to_stop_is_served_before_everything_else() -> None:
+    clock = ManualClock()
+    mailbox = box(clock)
+    mailbox.deliver(frame())
+    mailbox.post("own", urgent=True)
+    clock.advance(10.0)
+    mailbox.order_stop(StopReason.SHUTDOWN)
+    assert kinds(mailbox, 4) == [StopOrder, Tick, OwnEvent, Frame]
+
+
+def test_the_tick_comes_also_while_frames_keep_coming() -> None:
+    clock = ManualClock()
+    mailbox = box(clock)
+    for _ in range(200):
+        mailbox.deliver(frame())
+    clock.advance(1.0)
+    assert kinds(mailbox, 1) == [Tick]
+
+
+def test_own_events_and_frames_take_turns() -> None:
+    mailbox = box(ManualClock())
+    for _ in range(2):
+        mailbox.post("own")
+        mailbox.deliver(frame())
+    assert kinds(mailbox, 4) in ([Frame, OwnEvent] * 2, [OwnEvent, Frame] * 2)
+
+
+def test_a_flooding_sender_is_told_so() -> None:
+    mailbox = box(ManualClock(), control_per_sender=1)
+    assert mailbox.deliver(frame()) is Acceptance.TAKEN
+    assert mailbox.deliver(frame()) is Acceptance.FLOODED
+    assert mailbox.deliver(frame(sender="b")) is Acceptance.TAKEN
+    assert (mailbox.waiting, mailbox.dropped) == (2, 1)
+
+
+def test_a_closed_mailbox_returns_what_nobody_will_serve_and_takes_no_more() -> None:
+    mailbox = box(ManualClock())
+    mailbox.deliver(frame())
+    mailbox.post("own")
+    assert mailbox.close() == [frame()]
+    assert mailbox.deliver(frame()) is Acceptance.CLOSED
+    assert not mailbox.post("own")
+    assert mailbox.empty()
+
+
+def test_a_frame_wakes_a_waiting_thread() -> None:
+    from supervision.clock import SystemClock
+
+    mailbox = Mailbox(MailboxSpec(), SystemClock(), tick_s=60.0)
+    got: list[Any] = []
+    thread = threading.Thread(target=lambda: got.append(mailbox.get().message))
+    thread.start()
+    mailbox.deliver(frame())
+    thread.join(10.0)
+    assert got == [frame()]
