@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 import pykka
@@ -216,11 +216,13 @@ class _Shell(pykka.ThreadingActor):
     use_daemon_thread = True
 
     def __init__(self, life: Incarnation, codec: Codec) -> None:
+        self._life = life  # before Pykka asks for the inbox
         super().__init__()
-        self.actor_inbox = cast("Any", life.mailbox)  # its Delivery is Pykka's Envelope by shape
-        self._life = life
         self._codec = codec
         self._actor: Actor | None = None
+
+    def _create_actor_inbox(self) -> Any:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # noqa: ANN401 - Mailbox is Pykka's inbox by shape; here it belongs to one life
+        return self._life.mailbox
 
     def on_start(self) -> None:
         self._life.thread = threading.current_thread()
