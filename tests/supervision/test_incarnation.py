@@ -75,13 +75,13 @@ class World:
     def _report(self, name: str, epoch: int, outcome: Outcome) -> None:
         self.reports.put((name, epoch, outcome))
 
-    def launch(self, name: str = "a", *, tick_s: float = 0.05, **config: str) -> Incarnation:
+    def launch(self, name: str = "a", **config: str) -> Incarnation:
         self.epoch += 1
         spec = ChildSpec(
             name=name,
             factory="tests.supervision.test_incarnation:build",
             config=msgspec.json.encode({"to": "far", **config}),
-            tick_s=tick_s,
+            tick_s=0.05,
             mailbox=MailboxSpec(control_per_sender=2),
         )
         life = Incarnation(
