@@ -24,6 +24,7 @@ from supervision.envelope import Frame, Header, Lane
 from supervision.events import ROOT, StartCell
 from supervision.mailbox import Delivery, Mailbox, OwnEvent, StopOrder, Tick
 from supervision.postoffice import PostOffice
+from supervision.process import thread_cpu_ns
 from supervision.spec import ChildSpec, load
 
 
@@ -45,6 +46,9 @@ class Stopped(NamedTuple):
 class Finished(NamedTuple):
     """The actor ended by itself, normally."""
 
+
+_BURNING_NS = 2_000_000
+"""Processor time between two looks at a hung thread from which it counts as running."""
 
 Outcome = Started | Crashed | Stopped | Finished
 Report = Callable[[str, int, Outcome], None]
@@ -81,6 +85,7 @@ class Incarnation:
         self._report = report
         self._fenced = threading.Event()
         self._releases: list[Callable[[], None]] = []
+        self._cpu_ns: int | None = None
         self.finishing = False
 
     @property
@@ -192,8 +197,15 @@ class Incarnation:
             release()
 
     def interrupt(self) -> None:
-        """Try to get a hung thread out of Python code; does nothing to one that is stuck in native code."""
-        if self.thread is not None and self.thread.ident is not None and self.thread.is_alive():
+        """Get a hung thread out of Python code if it has burned the processor since the last call.
+
+        A thread that only waits is left alone: an exception that it cannot take would slow the whole process down.
+        """
+        if self.thread is None or self.thread.ident is None or not self.thread.is_alive():
+            return
+        spent_ns = thread_cpu_ns(self.thread.native_id or 0)
+        before_ns, self._cpu_ns = self._cpu_ns, spent_ns
+        if before_ns is not None and spent_ns - before_ns > _BURNING_NS:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(self.thread.ident), ctypes.py_object(Abandoned)
             )

@@ -59,6 +59,15 @@ def resident_bytes(pid: int) -> int:
         return 0
 
 
+def thread_cpu_ns(native_id: int) -> int:
+    """Return the processor time that a thread of this process has used, in nanoseconds; 0 if it is gone."""
+    try:
+        with open(f"/proc/self/task/{native_id}/schedstat", "rb") as stat:  # noqa: PTH123 - as above
+            return int(stat.read().split()[0])
+    except (OSError, IndexError):
+        return 0
+
+
 def reap_strangers(known: set[int]) -> None:
     """Collect ended children that are not in `known`: as PID 1 we inherit the orphans of the container."""
     while True:

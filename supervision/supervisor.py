@@ -50,7 +50,7 @@ class Life(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """Try to end its thread."""
+        """End its thread if it burns the processor; called again and again."""
         ...
 
     def stack(self) -> str:
@@ -173,6 +173,8 @@ class Supervisor:
             self._on_report(*self._reports.popleft(), now_s)
         for child in self._children.values():
             self._look_after(child, now_s)
+        for life in self._abandoned:
+            life.interrupt()
         if self._stopping is None:
             self._start_in_order(now_s)
         else:
@@ -280,7 +282,6 @@ class Supervisor:
 
     def _cut_off(self, life: Life) -> None:
         life.fence()
-        life.interrupt()
         self._abandoned.append(life)
 
     def _stop_in_order(self, now_s: float, reason: StopReason) -> None:

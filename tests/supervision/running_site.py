@@ -70,8 +70,12 @@ class RunningSite:
         """End it, by force if need be."""
         pids = [] if self.process.poll() is not None else self.pids()
         if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.wait()
+            self.process.wait()
         for pid in pids:
             self.ended(pid)
         self._reader.join()

@@ -261,10 +261,24 @@ def test_a_pure_python_spin_ends_when_interrupted(world: World) -> None:
     world.tell("spin")
     assert LIVES[0].entered.wait(PATIENCE_S)
     life.fence()
-    life.interrupt()
-    assert eventually(lambda: not life.is_running())
+
+    def interrupted() -> bool:
+        life.interrupt()
+        return not life.is_running()
+
+    assert eventually(interrupted)
     assert "no Python frame" in life.stack()
     life.interrupt()
+
+
+def test_a_hung_thread_that_only_waits_is_not_interrupted(world: World) -> None:
+    life = world.running()
+    world.tell("hang", "0.2")
+    assert LIVES[0].entered.wait(PATIENCE_S)
+    for _ in range(5):
+        life.interrupt()
+    world.tell("hello")
+    assert world.said() == "hello"
 
 
 def test_an_expired_command_is_not_carried_out(world: World) -> None:
