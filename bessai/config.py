@@ -252,7 +252,8 @@ class _Reader:
             self._fault(
                 f"{path}.host", "is missing: give the address of the inverter or its dongle"
             )
-        base = {"device_id": device_id or "x", "host": "x", "profile": profile, **phase}
+        judged = profile or load_profile(DEFAULT_PROFILE, data_directory() / "profiles")
+        base = {"device_id": device_id or "x", "host": "x", "profile": judged, **phase}
         accepted = ("id", "profile", "safety", "rated_power_w")
         config = self._struct(
             path, InverterConfig, rest, base, hidden=("device_id",), also=accepted
@@ -261,6 +262,10 @@ class _Reader:
             f"{path}.safety", DeviceLimits, {**site_limits, **own}, {}, told=tuple(own)
         )
         if config is None or limits is None or profile is None:
+            return None
+        if limits.stale_after_s < 2 * config.poll_s:
+            what = f"{config.poll_s:g} s between polls is too slow for safety.stale_after_s = {limits.stale_after_s:g}"
+            self._fault(f"{path}.poll_s", f"{what}: it must be at least twice as long")
             return None
         power_w = min(limits.max_charge_w, limits.max_discharge_w)
         dispatch = {"device_id": device_id, "rated_power_w": max(power_w, 1.0)}

@@ -31,6 +31,7 @@ REPORTERS = (API, WATCHDOG)
 TRAINER = "trainer"
 CONTROL_SWITCH_INTERVAL_S = 0.0005
 """A tenth of CPython's default: a thread with a limit to enforce does not wait for one that decodes."""
+_POLLS_UNTIL_OLD = 3
 _CONTROL_MEMORY_MB = 256
 _MEMORY_MB = {API: 256, DETECTOR: 512, DISPATCHER: 512, PUBLISHER: 256, TRAINER: 1536}
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -143,7 +144,14 @@ def _tell_api(cell: CellSpec, config: SiteConfig, cells: tuple[CellSpec, ...]) -
         for c in cells
     )
     devices = tuple(device.device_id for device in config.devices)
-    api = msgspec.structs.replace(config.api, cells=expected, device_ids=devices)
+    slowest_s = _POLLS_UNTIL_OLD * max(device.poll_s for device in config.devices)
+    api = msgspec.structs.replace(
+        config.api,
+        cells=expected,
+        device_ids=devices,
+        evaluation_limit_s=max(config.api.evaluation_limit_s, slowest_s),
+        sample_limit_s=max(config.api.sample_limit_s, slowest_s),
+    )
     return _with_children(
         cell,
         tuple(

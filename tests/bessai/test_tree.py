@@ -1,0 +1,82 @@
+"""Which actors share a process, in which order they start, and what must never be neighbours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from actors.api.config import ApiConfig
+from bessai.config import SiteConfig, data_directory, load_config
+from bessai.tree import site_cells
+from supervision.spec import CellKind, CellSpec, OnExceeded
+
+LEARNING = {"detector", "dispatcher", "publisher", "api", "trainer"}
+
+
+@pytest.fixture
+def config() -> SiteConfig:
+    return load_config(data_directory() / "site.example.toml", {})
+
+
+def names(cell: CellSpec) -> list[str]:
+    return [child.name for child in cell.children]
+
+
+def test_control_is_first_and_safety_is_first_in_it(config: SiteConfig) -> None:
+    cells = site_cells(config)
+    assert cells[0].kind is CellKind.CRITICAL
+    assert names(cells[0]) == ["safety", "inverter/INV-1", "inverter/INV-2", "watchdog"]
+
+
+def test_nothing_that_may_fail_shares_control(config: SiteConfig) -> None:
+    control = site_cells(config)[0]
+    assert not LEARNING & set(names(control))
+
+
+def test_actors_may_share_a_cell_and_every_actor_has_one(config: SiteConfig) -> None:
+    cells = {cell.name: names(cell) for cell in site_cells(config)}
+    assert cells["learning"] == ["detector", "dispatcher"]
+    assert set(cells) == {"control", "api", "learning", "publisher", "trainer"}
+
+
+def test_one_device_is_quarantined_alone_but_safety_takes_its_cell_along(
+    config: SiteConfig,
+) -> None:
+    policies = {child.name: child.on_exceeded for child in site_cells(config)[0].children}
+    assert policies["inverter/INV-1"] is OnExceeded.QUARANTINE
+    assert policies["safety"] is policies["watchdog"] is OnExceeded.ESCALATE
+
+
+def test_the_api_is_told_what_to_expect(config: SiteConfig) -> None:
+    cells = site_cells(config)
+    child = next(child for cell in cells for child in cell.children if child.name == "api")
+    told = msgspec.msgpack.decode(child.config, type=ApiConfig)
+    assert [(cell.name, list(cell.actors)) for cell in told.cells] == [
+        (c.name, names(c)) for c in cells
+    ]
+    assert told.device_ids == ("INV-1", "INV-2")
+
+
+def test_faults_on_order_wrap_every_actor_and_change_no_name(config: SiteConfig) -> None:
+    plain, wrapped = site_cells(config), site_cells(config, chaos_dir="chaos")
+    assert [names(cell) for cell in wrapped] == [names(cell) for cell in plain]
+    assert {child.factory for cell in wrapped for child in cell.children} == {"bessai.chaos:build"}
+
+
+def test_every_actor_can_be_built_from_its_bytes(config: SiteConfig) -> None:
+    """In a process of its own, since some of them load what this one must not."""
+    children = [
+        child for cell in site_cells(config) for child in cell.children if child.name != "safety"
+    ]
+    code = (
+        "import sys, msgspec\n"
+        "from supervision.spec import ChildSpec, load\n"
+        "for child in msgspec.msgpack.decode(sys.stdin.buffer.read(), type=list[ChildSpec]):\n"
+        "    load(child.factory)(child.config)\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], input=msgspec.msgpack.encode(children), check=True, timeout=60
+    )
