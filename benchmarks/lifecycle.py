@@ -12,7 +12,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ def run() -> list[Figure]:
 
 
 @contextmanager
-def _site() -> Iterator[tuple[SimulatedSite, Gateway]]:
+def _site() -> Generator[tuple[SimulatedSite, Gateway]]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         with SimulatedSite(directory, devices=3) as site:
