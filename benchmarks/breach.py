@@ -18,13 +18,13 @@ from pathlib import Path
 from benchmarks.figures import Figure, figure
 from bessai.testing import Gateway, SimulatedSite, wait_for
 
-TRIALS = 300
+TRIALS = 150
 POLL_S = 0.1
 DEGRADABLE = ("detector", "dispatcher", "publisher", "api")
 
 
 def run() -> list[Figure]:
-    """Measure four situations; about five minutes."""
+    """Measure four situations; about six minutes."""
     return [
         _measure("idle machine", (), p50_limit=1.5, p99_limit=5.0),
         _measure("two hogs in other processes", ("a", "b"), p50_limit=3.0, p99_limit=20.0),
