@@ -6,12 +6,10 @@ once: where it stands, the value, what is allowed, and the nearest key that exis
 
 from __future__ import annotations
 
-import difflib
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -24,81 +22,41 @@ from actors.inverter.errors import ProfileError
 from actors.inverter.profile import Profile
 from actors.inverter.profile_file import load_profile
 from actors.publisher.config import PublisherConfig
-from actors.safety.config import DeviceLimits, SafetyConfig
-from bessai.environment import ENVIRONMENT, Setting, apply_environment
+from actors.safety.config import OUTER_BOUNDS, DeviceLimits, SafetyConfig
+from bessai.cells import CONTROL, CellPlan
+from bessai.environment import apply_environment
+from bessai.judge import ConfigError, Fault, Judge, shown
 from bessai.logs import LEVELS
 from bessai.state import default_state_dir
 
-CONTROL = "control"
-DEGRADABLE = ("api", "detector", "dispatcher", "publisher")
 DEFAULT_PROFILE = "huawei_sun2000_luna2000"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_S = TypeVar("_S", bound=msgspec.Struct)
-
-
-class Fault(NamedTuple):
-    """One thing that is wrong, and how to mend it."""
-
-    where: str
-    """File and key, or the environment variable."""
-    what: str
-
-    def __str__(self) -> str:
-        """Return it as one line."""
-        return f"{self.where}: {self.what}"
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used; `faults` holds everything that is wrong with it."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        """Tell all faults at once."""
-        super().__init__("\n".join(str(fault) for fault in faults))
-        self.faults = faults
-
-
-class CellPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Which cell hosts each degradable actor, and how much memory a cell may have."""
-
-    api: str = "api"
-    detector: str = "detector"
-    dispatcher: str = "dispatcher"
-    publisher: str = "publisher"
-    memory_limit_mb: dict[str, int] = {}
-    hung_after_s: float = 5.0
-    """A degradable actor without progress for so long is replaced."""
-
-    def __post_init__(self) -> None:
-        """Keep learning, HTTP and cloud code out of the control cell."""
-        for actor in DEGRADABLE:
-            cell = getattr(self, actor)
-            if cell in {CONTROL, "trainer"}:
-                raise ValueError(
-                    f"{actor} = {cell!r} is not allowed: nothing may share the cell {cell!r}"
-                )
-            if not _NAME.fullmatch(cell):
-                raise ValueError(
-                    f"{actor} = {cell!r} is not allowed: use letters, digits, dots, dashes"
-                )
-        if not 0.5 <= self.hung_after_s <= 60:  # noqa: PLR2004 - the range is said in the message
-            raise ValueError(
-                f"hung_after_s = {self.hung_after_s} is not allowed: expected 0.5 to 60"
-            )
-        for cell, limit in self.memory_limit_mb.items():
-            if cell not in self.cells():
-                raise ValueError(
-                    f"memory_limit_mb names {cell!r}: there are {', '.join(self.cells())}"
-                )
-            if limit < 32:  # noqa: PLR2004 - an interpreter alone needs half of it
-                raise ValueError(
-                    f"memory_limit_mb.{cell} = {limit} is not allowed: expected at least 32"
-                )
-
-    def cells(self) -> tuple[str, ...]:
-        """Return the names of all cells, without repetition."""
-        return tuple(
-            dict.fromkeys((CONTROL, *(getattr(self, actor) for actor in DEGRADABLE), "trainer"))
-        )
+SECTIONS: Final = (
+    "site",
+    "log",
+    "devices",
+    "safety",
+    "detector",
+    "dispatcher",
+    "publisher",
+    "api",
+    "cells",
+)
+SITE_KEYS: Final = ("id", "state_dir")
+LOG_KEYS: Final = ("level",)
+DEVICE_KEYS: Final = ("id", "profile", "safety", "rated_power_w")
+"""Keys of a device that are not simply fields of `InverterConfig`."""
+SAFETY_KEYS: Final = ("max_ttl_s",)
+"""Keys of [safety] that hold for the whole site and not for one device."""
+DETECTOR_HIDDEN: Final = ("state_dir", "trainer_cell")
+DISPATCHER_HIDDEN: Final = ("devices",)
+PUBLISHER_HIDDEN: Final = ("site_id", "state_dir")
+API_HIDDEN: Final = ("site_id", "device_ids", "cells")
+API_AGES: Final = ("evaluation_limit_s", "sample_limit_s")
+"""Ages that must exceed the poll period: unless set, they follow the slowest device."""
+POLLS: Final = 3.0
+"""How many polls of the slowest device such an age spans: one may be late."""
+PHASE_S: Final = 0.02
+"""Devices are first connected to this long after one another."""
 
 
 class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,309 +87,284 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> SiteConfig
     Raises:
         ConfigError: it cannot be used; every fault is told.
     """
-    reader = _Reader(str(path) if path else "environment", path.parent if path else Path.cwd())
-    data = reader.parse(path) if path else {}
-    settings, faults = apply_environment(environment, data, has_file=path is not None)
-    reader.faults += [Fault(where, what) for where, what in faults]
-    reader.settings = settings
-    config = reader.site(data)
-    if reader.faults or config is None:
-        raise ConfigError(reader.faults)
+    file = str(path) if path else "environment"
+    data = _parse(path) if path else {}
+    settings, complaints = apply_environment(environment, data)
+    judge = Judge(file, settings)
+    judge.faults += [Fault(where, what) for where, what in complaints]
+    config = _Reader(judge, path.parent if path else Path.cwd()).site(data)
+    if judge.faults or config is None:
+        raise ConfigError(judge.faults)
     return config
 
 
-class _Reader:
-    """Reads one configuration and collects its faults."""
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        what = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        what = f"is not text in UTF-8, so it is no TOML file: {error.reason} at byte {error.start}"
+    except RecursionError:
+        what = "is not TOML that can be read: it nests too deeply"
+    except ValueError as error:
+        what = f"is not TOML: {error}"
+    raise ConfigError([Fault(str(path), what)])
 
-    def __init__(self, file: str, directory: Path) -> None:
-        self._file = file
+
+class _Device(NamedTuple):
+    """What a [[devices]] table says to each of those who need to know."""
+
+    path: str
+    inverter: InverterConfig
+    limits: DeviceLimits
+    dispatched: DispatchedDevice
+
+
+class _Reader:
+    """Composes a site of what the sections of one file say; the judge keeps what is wrong with them."""
+
+    def __init__(self, judge: Judge, directory: Path) -> None:
+        self._judge = judge
         self._directory = directory
-        self.faults: list[Fault] = []
-        self.settings: dict[str, Setting] = {}
         self._profiles: dict[str, Profile | None] = {}
 
-    def parse(self, path: Path) -> dict[str, Any]:
-        try:
-            return tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError([Fault(self._file, f"cannot be read: {error.strerror}")]) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError([Fault(self._file, f"is not TOML: {error}")]) from error
-
     def site(self, data: dict[str, Any]) -> SiteConfig | None:
-        known = (
-            "site",
-            "devices",
-            "safety",
-            "detector",
-            "dispatcher",
-            "publisher",
-            "api",
-            "cells",
-            "log",
-        )
-        self._refuse_unknown("", data, known)
-        site = self._table(data, "site")
-        self._refuse_unknown("site", site, ("id", "state_dir"))
-        site_id = self._name(
-            "site.id",
-            site.get("id"),
-            hint="a short name such as SITE-CL-001, or SITE_ID in the environment",
-        )
-        state_dir = self._text("site.state_dir", site.get("state_dir", str(default_state_dir())))
-        log = self._table(data, "log")
-        self._refuse_unknown("log", log, ("level",))
-        level = self._choice("log.level", log.get("level", "info"), LEVELS)
-        raw_devices = self._devices_of(data)
-        limits = self._table(data, "safety")
-        max_ttl = {"max_ttl_s": limits.pop("max_ttl_s")} if "max_ttl_s" in limits else {}
-        self._struct("safety", DeviceLimits, limits, {})
-        devices = [self._device(index, raw, limits) for index, raw in enumerate(raw_devices)]
-        good = [device for device in devices if device is not None]
-        self._refuse_duplicates([config for config, _, _ in good])
-        base = {"site_id": site_id or "x", "state_dir": state_dir}
-        safety = {"state_dir": state_dir, "devices": {c.device_id: limit for c, limit, _ in good}}
+        judge = self._judge
+        judge.refuse_unknown("", data, SECTIONS)
+        site_id, state_dir = self._identity(judge.table(data, "site"))
+        level = self._level(judge.table(data, "log"))
+        limits, max_ttl_s = self._limits(judge.table(data, "safety"))
+        found = [self._device(n, raw, limits) for n, raw in enumerate(self._devices_of(data))]
+        devices = [device for device in found if device is not None]
+        slowest_s = max((device.inverter.poll_s for device in devices), default=0.0)
+        dispatched = tuple(device.dispatched for device in devices)
         parts = {
-            "safety": self._struct("safety", SafetyConfig, max_ttl, safety),
-            "detector": self._part(
-                data,
-                "detector",
-                DetectorConfig,
-                {"state_dir": str(Path(state_dir) / "models")},
-                ("trainer_cell",),
-            ),
-            "dispatcher": self._dispatcher(data, tuple(dispatched for _, _, dispatched in good)),
-            "publisher": self._part(data, "publisher", PublisherConfig, base),
-            "api": self._part(
-                data, "api", ApiConfig, {"site_id": site_id or "x"}, ("device_ids", "cells")
-            ),
-            "cells": self._part(data, "cells", CellPlan, {}),
+            "safety": self._safety(max_ttl_s, state_dir, devices),
+            "detector": self._detector(judge.table(data, "detector"), state_dir),
+            "dispatcher": self._dispatcher(judge.table(data, "dispatcher"), dispatched, slowest_s),
+            "publisher": self._publisher(judge.table(data, "publisher"), site_id, state_dir),
+            "api": self._api(judge.table(data, "api"), site_id, slowest_s),
+            "cells": judge.struct("cells", CellPlan, judge.table(data, "cells"), {}),
         }
-        if self.faults or any(part is None for part in parts.values()):
+        self._refuse_long_requests(parts["safety"], parts["dispatcher"])
+        if judge.faults or None in parts.values():
             return None
         return SiteConfig(
             site_id=site_id,
             state_dir=state_dir,
             log_level=level,
-            devices=tuple(config for config, _, _ in good),
+            devices=tuple(device.inverter for device in devices),
             **parts,  # type: ignore[arg-type]  # none of them is None
         )
+
+    def _identity(self, site: dict[str, Any]) -> tuple[str, str]:
+        self._judge.refuse_unknown("site", site, SITE_KEYS)
+        hint = "a short name such as SITE-CL-001, or SITE_ID in the environment"
+        site_id = self._judge.name("site.id", site.get("id"), hint=hint)
+        return site_id, self._state_dir(site.get("state_dir", str(default_state_dir())))
+
+    def _state_dir(self, value: object) -> str:
+        if not isinstance(value, str) or not value.strip() or "\0" in value:
+            self._judge.refuse("site.state_dir", value, "give the path of a directory")
+        else:
+            try:
+                if self._judge.is_from_environment("site.state_dir"):
+                    return str(Path(value).expanduser().absolute())
+                return self._resolve(value)
+            except RuntimeError as error:  # the home of a user who is not known
+                self._judge.refuse("site.state_dir", value, str(error))
+        return str(default_state_dir())
+
+    def _level(self, log: dict[str, Any]) -> str:
+        self._judge.refuse_unknown("log", log, LOG_KEYS)
+        return self._judge.choice("log.level", log.get("level", "info"), LEVELS)
+
+    def _limits(self, section: dict[str, Any]) -> tuple[DeviceLimits, dict[str, Any]]:
+        """Return the site's limits (the defaults if they are wrong), and what is said of `max_ttl_s`."""
+        own = {key: section.pop(key) for key in SAFETY_KEYS if key in section}
+        limits = self._judge.struct("safety", DeviceLimits, section, {}, also=SAFETY_KEYS)
+        return limits or DeviceLimits(), own
 
     def _devices_of(self, data: dict[str, Any]) -> list[dict[str, Any]]:
         devices = data.get("devices", [])
         if not isinstance(devices, list) or not all(isinstance(device, dict) for device in devices):
-            self._fault("devices", "must be tables: write [[devices]] above each device's keys")
+            what = "must be tables: write [[devices]] above each device's keys"
+            self._judge.fault("devices", what)
             return []
         if not devices:
-            self._fault(
-                "devices", "there are none: write [[devices]] with id and host, or set INVERTER_IP"
-            )
+            what = "there are none: write [[devices]] with id and host, or set INVERTER_IP"
+            self._judge.fault("devices", what)
+        self._refuse_duplicates(devices)
         return devices
 
-    def _device(
-        self, index: int, raw: dict[str, Any], site_limits: dict[str, Any]
-    ) -> tuple[InverterConfig, DeviceLimits, DispatchedDevice] | None:
-        path = f"devices[{index}]"
-        rest = dict(raw)
-        device_id = self._name(
-            f"{path}.id", rest.pop("id", None), hint="a short name such as INV-1"
-        )
-        profile = self._profile(path, rest.pop("profile", DEFAULT_PROFILE))
-        own = rest.pop("safety", {})
-        if not isinstance(own, dict):
-            self._fault(
-                f"{path}.safety", "must be a table: write [devices.safety] below its device"
-            )
-            own = {}
-        phase = {
-            "phase_s": 0.02 * index,
-            **{key: rest.pop(key) for key in ("phase_s",) if key in rest},
-        }
-        rated = {key: rest.pop(key) for key in ("rated_power_w",) if key in rest}
-        if "host" not in rest:
-            self._fault(
+    def _device(self, index: int, raw: dict[str, Any], site: DeviceLimits) -> _Device | None:
+        judge, path = self._judge, f"devices[{index}]"
+        rest = {key: value for key, value in raw.items() if key not in DEVICE_KEYS}
+        device_id = judge.name(f"{path}.id", raw.get("id"), hint="a short name such as INV-1")
+        profile = self._profile(path, raw.get("profile", DEFAULT_PROFILE))
+        if "host" not in raw:
+            judge.fault(
                 f"{path}.host", "is missing: give the address of the inverter or its dongle"
             )
-        judged = profile or load_profile(DEFAULT_PROFILE, data_directory() / "profiles")
-        base = {"device_id": device_id or "x", "host": "x", "profile": judged, **phase}
-        accepted = ("id", "profile", "safety", "rated_power_w")
-        config = self._struct(
-            path, InverterConfig, rest, base, hidden=("device_id",), also=accepted
+        limits = judge.struct(
+            f"{path}.safety",
+            DeviceLimits,
+            self._own_limits(path, raw),
+            msgspec.structs.asdict(site),
         )
-        limits = self._struct(
-            f"{path}.safety", DeviceLimits, {**site_limits, **own}, {}, told=tuple(own)
+        stand_in = profile or self._default_profile()
+        if stand_in is None:
+            return None
+        base = {
+            "device_id": device_id or "x",
+            "host": "x",
+            "profile": stand_in,
+            "phase_s": PHASE_S * index,
+        }
+        inverter = judge.struct(
+            path, InverterConfig, rest, base, hidden=("device_id",), also=DEVICE_KEYS
         )
-        if config is None or limits is None or profile is None:
+        dispatched = self._dispatched(path, raw, device_id or "x", limits or site)
+        if inverter is None or limits is None or profile is None or dispatched is None:
             return None
-        if limits.stale_after_s < 2 * config.poll_s:
-            what = f"{config.poll_s:g} s between polls is too slow for safety.stale_after_s = {limits.stale_after_s:g}"
-            self._fault(f"{path}.poll_s", f"{what}: it must be at least twice as long")
-            return None
-        power_w = min(limits.max_charge_w, limits.max_discharge_w)
-        dispatch = {"device_id": device_id, "rated_power_w": max(power_w, 1.0)}
-        dispatched = self._struct(path, DispatchedDevice, rated, dispatch)
-        return None if dispatched is None else (config, limits, dispatched)
+        self._refuse_slow_poll(path, inverter, limits)
+        return _Device(path, inverter, limits, dispatched)
+
+    def _own_limits(self, path: str, raw: dict[str, Any]) -> dict[str, Any]:
+        own = raw.get("safety", {})
+        if isinstance(own, dict):
+            return own
+        what = "must be a table: write [devices.safety] below its device"
+        self._judge.fault(f"{path}.safety", what)
+        return {}
+
+    def _dispatched(
+        self, path: str, raw: dict[str, Any], device_id: str, limits: DeviceLimits
+    ) -> DispatchedDevice | None:
+        power_w = max(min(limits.max_charge_w, limits.max_discharge_w), 1.0)
+        rated = {key: raw[key] for key in ("rated_power_w",) if key in raw}
+        base = {"device_id": device_id, "rated_power_w": power_w}
+        return self._judge.struct(path, DispatchedDevice, rated, base)
+
+    def _refuse_slow_poll(self, path: str, inverter: InverterConfig, limits: DeviceLimits) -> None:
+        """Two polls must fit into the age at which a measurement is missing, or one late answer stops a device."""
+        poll_s, stale_s = inverter.poll_s, limits.stale_after_s
+        if stale_s <= 2 * poll_s:
+            self._judge.refuse(
+                f"{path}.poll_s",
+                poll_s,
+                f"expected less than half of safety.stale_after_s = {stale_s:g}, after which a measurement"
+                f" counts as missing; read faster than every {stale_s / 2:g} s, or raise stale_after_s (up to"
+                f" {OUTER_BOUNDS['stale_after_s'].high:g})",
+            )
 
     def _profile(self, path: str, name: object) -> Profile | None:
-        key = str(name)
-        if key not in self._profiles:
-            candidate = self._directory / key
+        if not isinstance(name, str):
+            self._judge.refuse(f"{path}.profile", name, "expected the name of a profile, as text")
+            return None
+        if name not in self._profiles:
+            candidate = self._directory / name
             try:
-                where = candidate if candidate.is_file() else key
-                self._profiles[key] = load_profile(where, data_directory() / "profiles")
-            except ProfileError as error:
-                self._profiles[key] = None
-                self._fault(f"{path}.profile", str(error))
-        return self._profiles[key]
+                where = candidate if candidate.is_file() else name
+                self._profiles[name] = load_profile(where, data_directory() / "profiles")
+            except (ProfileError, ValueError) as error:
+                self._profiles[name] = None
+                self._judge.fault(f"{path}.profile", str(error))
+        return self._profiles[name]
+
+    def _default_profile(self) -> Profile | None:
+        """Return what the keys of a device can be judged with while its own profile cannot be read."""
+        try:
+            return load_profile(DEFAULT_PROFILE, data_directory() / "profiles")
+        except ProfileError:
+            return None
+
+    def _safety(
+        self, max_ttl_s: dict[str, Any], state_dir: str, devices: list[_Device]
+    ) -> SafetyConfig | None:
+        limits = {device.inverter.device_id: device.limits for device in devices}
+        base = {"state_dir": state_dir, "devices": limits}
+        return self._judge.struct("safety", SafetyConfig, max_ttl_s, base)
+
+    def _detector(self, section: dict[str, Any], state_dir: str) -> DetectorConfig | None:
+        base = {"state_dir": str(Path(state_dir) / "models")}
+        return self._judge.struct("detector", DetectorConfig, section, base, hidden=DETECTOR_HIDDEN)
 
     def _dispatcher(
-        self, data: dict[str, Any], devices: tuple[DispatchedDevice, ...]
+        self, section: dict[str, Any], devices: tuple[DispatchedDevice, ...], slowest_s: float
     ) -> DispatcherConfig | None:
-        section = self._table(data, "dispatcher")
         model = section.get("model")
         if isinstance(model, dict) and isinstance(model.get("path"), str):
             section["model"] = {**model, "path": self._resolve(model["path"])}
         if isinstance(section.get("prices_path"), str):
             section["prices_path"] = self._resolve(section["prices_path"])
-        return self._struct(
-            "dispatcher", DispatcherConfig, section, {"devices": devices}, hidden=("devices",)
+        usual = DispatcherConfig()
+        base = {"devices": devices, "sample_age_s": max(usual.sample_age_s, POLLS * slowest_s)}
+        built = self._judge.struct(
+            "dispatcher", DispatcherConfig, section, base, hidden=DISPATCHER_HIDDEN
+        )
+        self._refuse_short("dispatcher", built, ("sample_age_s",), slowest_s)
+        return built
+
+    def _publisher(
+        self, section: dict[str, Any], site_id: str, state_dir: str
+    ) -> PublisherConfig | None:
+        base = {"site_id": site_id or "x", "state_dir": state_dir}
+        return self._judge.struct(
+            "publisher", PublisherConfig, section, base, hidden=PUBLISHER_HIDDEN
         )
 
-    def _resolve(self, path: str) -> str:
-        return str((self._directory / path).resolve())
-
-    def _part(
-        self,
-        data: dict[str, Any],
-        name: str,
-        struct: type[_S],
-        base: dict[str, Any],
-        hidden: tuple[str, ...] = (),
-    ) -> _S | None:
-        return self._struct(name, struct, self._table(data, name), base, hidden=(*base, *hidden))
-
-    def _struct(
-        self,
-        path: str,
-        struct: type[_S],
-        raw: dict[str, Any],
-        base: dict[str, Any],
-        *,
-        hidden: tuple[str, ...] = (),
-        also: tuple[str, ...] = (),
-        told: tuple[str, ...] | None = None,
-    ) -> _S | None:
-        """Return the struct of `base` and `raw`; each key of `raw` is judged by itself, then all together."""
-        types = {
-            field.name: field.type
-            for field in msgspec.structs.fields(struct)
-            if field.name not in hidden
+    def _api(self, section: dict[str, Any], site_id: str, slowest_s: float) -> ApiConfig | None:
+        usual = ApiConfig(site_id=site_id or "x")
+        base = {"site_id": usual.site_id} | {
+            key: max(getattr(usual, key), POLLS * slowest_s) for key in API_AGES
         }
-        self._refuse_unknown(path, raw, (*types, *also))
-        good: dict[str, Any] = {}
-        before = len(self.faults)
-        for key, value in raw.items():
-            if key in types and (told is None or key in told):
-                good |= self._field(f"{path}.{key}", struct, (key, types[key]), value, base)
-            elif key in types:
-                good[key] = value
-        if len(self.faults) > before:
-            return None
-        try:
-            return struct(**{**base, **good})
-        except (ValueError, TypeError) as error:
-            self._fault(path, str(error))
-            return None
+        built = self._judge.struct("api", ApiConfig, section, base, hidden=API_HIDDEN)
+        self._refuse_short("api", built, API_AGES, slowest_s)
+        return built
 
-    def _field(
-        self,
-        path: str,
-        struct: type[_S],
-        field: tuple[str, Any],
-        value: object,
-        base: dict[str, Any],
-    ) -> dict[str, Any]:
-        key, kind = field
-        try:
-            converted = msgspec.convert(value, kind)
-            struct(**{**base, key: converted})
-        except msgspec.ValidationError as error:
-            self._fault(path, f"{value!r} is not allowed: {error}")
-            return {}
-        except (ValueError, TypeError) as error:
-            if key in str(
-                error
-            ):  # else it lacks a companion, which is judged when all keys are together
-                self._fault(path, str(error))
-                return {}
-        return {key: converted}
+    def _refuse_short(
+        self, section: str, built: msgspec.Struct | None, keys: tuple[str, ...], slowest_s: float
+    ) -> None:
+        """An age that the slowest device exceeds between two polls would call sound news old."""
+        for key in keys:
+            value = getattr(built, key, slowest_s + 1)
+            if value <= slowest_s:
+                why = f"expected more than the slowest device's poll_s = {slowest_s:g}"
+                self._judge.refuse(f"{section}.{key}", value, why)
 
-    def _table(self, data: dict[str, Any], name: str) -> dict[str, Any]:
-        table = data.get(name, {})
-        if not isinstance(table, dict):
-            self._fault(name, f"must be a table: write [{name}] above its keys")
-            return {}
-        return dict(table)
+    def _refuse_long_requests(self, safety: object, dispatcher: object) -> None:
+        if (
+            isinstance(safety, SafetyConfig)
+            and isinstance(dispatcher, DispatcherConfig)
+            and dispatcher.ttl_s > safety.max_ttl_s
+        ):
+            why = f"expected at most safety.max_ttl_s = {safety.max_ttl_s:g}, or every request is refused"
+            self._judge.refuse("dispatcher.ttl_s", dispatcher.ttl_s, why)
 
-    def _refuse_unknown(self, path: str, raw: dict[str, Any], known: tuple[str, ...]) -> None:
-        for key in raw:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = (
-                    f"did you mean {near[0]!r}?"
-                    if near
-                    else f"known keys: {', '.join(sorted(known))}"
-                )
-                self._fault(f"{path}.{key}".lstrip("."), f"is not a key here; {hint}")
-
-    def _refuse_duplicates(self, devices: list[InverterConfig]) -> None:
-        ids = [device.device_id for device in devices]
-        places = [(device.host, device.port, device.unit_id) for device in devices]
+    def _refuse_duplicates(self, devices: list[dict[str, Any]]) -> None:
+        ids: dict[object, int] = {}
+        places: dict[object, int] = {}
         for index, device in enumerate(devices):
-            if ids.index(device.device_id) < index:
-                self._fault(
-                    f"devices[{index}].id",
-                    f"{device.device_id!r} is taken by another device: ids must differ",
-                )
-            if places.index(places[index]) < index:
-                taken = ids[places.index(places[index])]
-                self._fault(
-                    f"devices[{index}].host",
-                    f"{device.host}:{device.port} unit {device.unit_id} is {taken}'s already",
-                )
+            first = ids.setdefault(repr(device.get("id", index)), index)
+            if first < index:
+                what = f"{shown(device['id'])} is taken by devices[{first}]: ids must differ"
+                self._judge.fault(f"devices[{index}].id", what)
+            host, port, unit = (device.get(key) for key in ("host", "port", "unit_id"))
+            place = f"{host}:{502 if port is None else port} unit {1 if unit is None else unit}"
+            first = places.setdefault(place.lower(), index) if host else index
+            if first < index:
+                what = f"{place} is the address of devices[{first}] already"
+                self._judge.fault(f"devices[{index}].host", what)
 
-    def _name(self, path: str, value: object, *, hint: str) -> str:
-        if value is None or value == "":
-            self._fault(path, f"is missing: give {hint}")
-        elif not isinstance(value, str) or not _NAME.fullmatch(value):
-            self._fault(
-                path,
-                f"{value!r} is not allowed: use 1 to 64 letters, digits, dots, dashes or underscores",
-            )
-        else:
-            return value
-        return ""
-
-    def _text(self, path: str, value: object) -> str:
-        if isinstance(value, str) and value:
-            return str(Path(value).expanduser().absolute())
-        self._fault(path, f"{value!r} is not allowed: give the path of a directory")
-        return ""
-
-    def _choice(self, path: str, value: object, choices: tuple[str, ...]) -> str:
-        text = str(value).lower()
-        if text not in choices:
-            self._fault(path, f"{value!r} is not allowed: choose one of {', '.join(choices)}")
-        return text
-
-    def _fault(self, path: str, what: str) -> None:
-        setting = self.settings.get(path)
-        where = f"environment variable {setting.variable}" if setting else f"{self._file}: {path}"
-        self.faults.append(Fault(where, what))
+    def _resolve(self, path: str) -> str:
+        """Return a path that is absolute: what is relative in a file is so to the file's folder."""
+        return str((self._directory / Path(path).expanduser()).absolute())
 
 
 __all__ = [
-    "ENVIRONMENT",
+    "CONTROL",
     "CellPlan",
     "ConfigError",
     "Fault",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -31,12 +32,13 @@ _NOT_YET = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": "this version exports no traces: unset it",
 }
 _FIRST_ID = "inverter-1"
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 Complaint = tuple[str, str]
 
 
 def apply_environment(
-    environment: Mapping[str, str], data: dict[str, Any], *, has_file: bool
+    environment: Mapping[str, str], data: dict[str, Any]
 ) -> tuple[dict[str, Setting], list[Complaint]]:
     """Write what `environment` sets into `data`; an empty variable counts as not set.
 
@@ -45,14 +47,14 @@ def apply_environment(
     complaints = [
         (f"environment variable {name}", f"{environment[name]!r} is set, but {why}")
         for name, why in _NOT_YET.items()
-        if environment.get(name)
+        if environment.get(name, "").strip()
     ]
     used: dict[str, Setting] = {}
     for setting in ENVIRONMENT:
         text = environment.get(setting.variable, "").strip()
         if not text:
             continue
-        complaint = _apply(setting, text, data, has_file=has_file, given=environment)
+        complaint = _apply(setting, text, data, environment)
         if complaint:
             complaints.append((f"environment variable {setting.variable}", complaint))
         else:
@@ -60,30 +62,27 @@ def apply_environment(
     return used, complaints
 
 
-def _apply(
-    setting: Setting, text: str, data: dict[str, Any], *, has_file: bool, given: Mapping[str, str]
-) -> str:
+def _apply(setting: Setting, text: str, data: dict[str, Any], given: Mapping[str, str]) -> str:
+    """Write one setting into `data`, or return why it cannot be."""
     value: str | int = text
     if setting.whole_number:
-        if not text.isdecimal():
+        if not _WHOLE_NUMBER.fullmatch(text):
             return f"{text!r} is not a whole number"
         value = int(text)
     section, _, key = setting.path.partition(".")
     if section != "devices[0]":
         table = data.setdefault(section, {})
-    elif has_file and len(data.get("devices", [])) > 1:
-        return "the file names several devices, so it is not clear which one is meant: unset it"
-    elif not data.get("devices") and not given.get("INVERTER_IP", "").strip():
-        return "no device is named: set INVERTER_IP too"
     else:
-        table = _first_device(data)
+        devices = data.setdefault("devices", [])
+        if not isinstance(devices, list):
+            return ""  # what the file says instead is told by whoever reads it
+        if len(devices) > 1:
+            return "the file names several devices, so it is not clear which one is meant: unset it"
+        if not devices and not given.get("INVERTER_IP", "").strip():
+            return "no device is named: set INVERTER_IP too"
+        if not devices:
+            devices.append({"id": _FIRST_ID})
+        table = devices[0]
     if isinstance(table, dict):
         table[key] = value
     return ""
-
-
-def _first_device(data: dict[str, Any]) -> object:
-    devices = data.setdefault("devices", [])
-    if isinstance(devices, list) and not devices:
-        devices.append({"id": _FIRST_ID})
-    return devices[0] if isinstance(devices, list) else None

@@ -18,7 +18,8 @@ from actors.messages import (
     inverter_address,
 )
 from actors.watchdog.config import WatchdogConfig
-from bessai.config import CONTROL, DEGRADABLE, SiteConfig
+from bessai.cells import CONTROL, DEGRADABLE, TRAINER
+from bessai.config import SiteConfig
 from bessai.logs import LEVEL_VARIABLE
 from supervision.cell import SETUP_VARIABLE
 from supervision.spec import CellKind, CellSpec, ChildSpec, Intensity, OnExceeded, Restart
@@ -28,10 +29,8 @@ WATCHERS = (API, PUBLISHER)
 """Who is told of every lifecycle event."""
 REPORTERS = (API, WATCHDOG)
 """Who gets root's report of the whole site."""
-TRAINER = "trainer"
 CONTROL_SWITCH_INTERVAL_S = 0.0005
 """A tenth of CPython's default: a thread with a limit to enforce does not wait for one that decodes."""
-_POLLS_UNTIL_OLD = 3
 _CONTROL_MEMORY_MB = 256
 _MEMORY_MB = {API: 256, DETECTOR: 512, DISPATCHER: 512, PUBLISHER: 256, TRAINER: 1536}
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -144,14 +143,7 @@ def _tell_api(cell: CellSpec, config: SiteConfig, cells: tuple[CellSpec, ...]) -
         for c in cells
     )
     devices = tuple(device.device_id for device in config.devices)
-    slowest_s = _POLLS_UNTIL_OLD * max(device.poll_s for device in config.devices)
-    api = msgspec.structs.replace(
-        config.api,
-        cells=expected,
-        device_ids=devices,
-        evaluation_limit_s=max(config.api.evaluation_limit_s, slowest_s),
-        sample_limit_s=max(config.api.sample_limit_s, slowest_s),
-    )
+    api = msgspec.structs.replace(config.api, cells=expected, device_ids=devices)
     return _with_children(
         cell,
         tuple(

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bessai.config import ConfigError, SiteConfig, data_directory, load_config
+from actors.api.config import ApiConfig
+from actors.detector.config import DetectorConfig
+from actors.dispatcher.config import DispatcherConfig
+from actors.inverter.config import InverterConfig
+from actors.publisher.config import PublisherConfig
+from actors.safety.config import DeviceLimits
+from bessai.cells import CellPlan
+from bessai.config import (
+    SECTIONS,
+    ConfigError,
+    SiteConfig,
+    _Reader,
+    data_directory,
+    load_config,
+)
 from bessai.environment import ENVIRONMENT
+from bessai.judge import Judge
+
+STRUCTS = (
+    *(ApiConfig, CellPlan, DetectorConfig, DeviceLimits),
+    *(DispatcherConfig, InverterConfig, PublisherConfig),
+)
+DEVICE = "[site]\nid = 'S'\n[[devices]]\nid = 'A'\n"
 
 GOOD = """
 [site]
@@ -99,14 +123,14 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
         "site.toml: devices[0].id: 'INV 1' is not allowed",
         "site.toml: devices[0].host: is missing",
         "site.toml: devices[0].hst: is not a key here; did you mean 'host'?",
-        "site.toml: devices[0].port: port = 99999 is not allowed: expected 1 to 65535",
-        "site.toml: devices[1].unit_id: 'one' is not allowed: Expected `int`, got `str`",
+        "site.toml: devices[0].port: 99999 is not allowed: expected 1 to 65535",
+        "site.toml: devices[1].unit_id: 'one' is not allowed: expected a whole number, got text",
         "site.toml: devices[1].profile: ",
-        "site.toml: devices[1].safety.soc_min_pct: soc_min_pct = 1.0 is not allowed: expected 5 to 50",
+        "site.toml: devices[1].safety.soc_min_pct: 1.0 is not allowed: expected 5 to 50",
         "site.toml: api.prt: is not a key here; did you mean 'port'?",
-        "site.toml: publisher.quota_mb: 0 is not allowed: Expected `int` >= 1",
-        "site.toml: dispatcher.decide_s: dispatcher.decide_s = 0.0 is not allowed",
-        "site.toml: cells.api: api = 'control' is not allowed: nothing may share the cell",
+        "site.toml: publisher.quota_mb: 0 is not allowed: expected a whole number >= 1",
+        "site.toml: dispatcher.decide_s: 0.0 is not allowed",
+        "site.toml: cells.api: 'control' is not allowed: nothing may share the cell",
     ]
     for sentence in expected:
         assert any(fault.startswith(sentence) for fault in told), f"{sentence} is not in {told}"
@@ -120,12 +144,15 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
         ("site = 3", "site.toml: site: must be a table"),
         ("[site]\nid = 'S'", "site.toml: devices: there are none"),
         (GOOD + "safety = 3", "site.toml: devices[0].safety: must be a table"),
-        (GOOD + "poll_s = -1", "site.toml: devices[0].poll_s: poll_s = -1.0 is not allowed"),
-        (GOOD + "poll_s = nan", "site.toml: devices[0].poll_s: poll_s = nan is not allowed"),
+        (GOOD + "poll_s = -1", "site.toml: devices[0].poll_s: -1.0 is not allowed"),
+        (GOOD + "poll_s = nan", "site.toml: devices[0].poll_s: nan is not allowed"),
         (GOOD + "port = true", "site.toml: devices[0].port: True is not allowed"),
-        (GOOD + "poll_s = 3", "site.toml: devices[0].poll_s: 3 s between polls"),
-        (GOOD + "[safety]\nsoc_min_pct = 60", "site.toml: safety.soc_min_pct: soc_min_pct = 60.0"),
-        (GOOD + "[safety]\nmax_ttl_s = 0", "site.toml: safety.max_ttl_s: safety.max_ttl_s = 0.0"),
+        (
+            GOOD + "poll_s = 3",
+            "site.toml: devices[0].poll_s: 3.0 is not allowed: expected less than half of safety.stale_after_s = 5",
+        ),
+        (GOOD + "[safety]\nsoc_min_pct = 60", "site.toml: safety.soc_min_pct: 60.0"),
+        (GOOD + "[safety]\nmax_ttl_s = 0", "site.toml: safety.max_ttl_s: 0.0"),
         (GOOD + "[cells.memory_limit_mb]\nnobody = 64", "site.toml: cells.memory_limit_mb"),
         (
             GOOD + "[[devices]]\nid = 'INV-1'\nhost = '10.0.0.2'",
@@ -195,3 +222,143 @@ def test_every_variable_is_explained_to_the_user() -> None:
     for setting in ENVIRONMENT:
         if setting.variable != "HEALTH_HOST":
             assert setting.variable in told
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "words"),
+    [
+        ("", "site.id", "is missing: give a short name such as SITE-CL-001"),
+        ("[[site]]", "site", "must be a table"),
+        ("[devices]\nid='A'", "devices", "must be tables: write [[devices]]"),
+        ("devices = [1]", "devices", "must be tables"),
+        (DEVICE + "host = 5", "devices[0].host", "5 is not allowed: expected text, got a whole"),
+        (DEVICE + "host = ' '", "devices[0].host", "is empty: expected an address or a name"),
+        (GOOD + "profile = ['a']", "devices[0].profile", "expected the name of a profile"),
+        (GOOD + "profile = 'x.toml'", "devices[0].profile", "cannot be read: No such file"),
+        (GOOD + "profile = 'huawei'", "devices[0].profile", "there is no profile 'huawei'"),
+        (GOOD + "gap_s = -1", "devices[0].gap_s", "-1.0 is not allowed: expected 0.0 to 10.0"),
+        (GOOD + "deadman_min = 0", "devices[0].deadman_min", "0 is not allowed: expected 1 to"),
+        (GOOD + "rated_power_w = inf", "devices[0].rated_power_w", "expected a finite number"),
+        (GOOD + "rated_power_w = 0", "devices[0].rated_power_w", "0.0 is not allowed"),
+        (GOOD + "unit = 3", "devices[0].unit", "did you mean 'unit_id'?"),
+        (GOOD + "[safety]\nmax_ttl = 3", "safety.max_ttl", "did you mean 'max_ttl_s'?"),
+        (GOOD + "[safety]\ntrip_high_c = 61", "safety.trip_high_c", "61.0 is not allowed"),
+        (GOOD + "[detector]\nwindow = 20", "detector.warm_up", "the default 60 is not allowed"),
+        (GOOD + "[detector]\ntrainer_cell = 'x'", "detector.trainer_cell", "is not a key here"),
+        (GOOD + "[dispatcher]\nttl_s = 1000", "dispatcher.ttl_s", "at most safety.max_ttl_s"),
+        (GOOD + "[dispatcher]\nsample_age_s = 0.5", "dispatcher.sample_age_s", "poll_s = 1"),
+        (GOOD + "[dispatcher.model]\npth = 'x'", "dispatcher.model.pth", "did you mean 'path'?"),
+        (GOOD + "[dispatcher.time_of_use]\ncharge_hours_utc = [24]", "time_of_use", "0 to 23"),
+        (GOOD + "[publisher]\ncommit_s = inf", "publisher.commit_s", "expected a finite number"),
+        (GOOD + "[api]\nsample_limit_s = 1", "api.sample_limit_s", "slowest device's poll_s = 1"),
+        (GOOD + "[api]\nsite_id = 'x'", "api.site_id", "is not a key here"),
+        (GOOD + "[cells]\ndetector = 'trainer'", "cells.detector", "nothing may share the cell"),
+        (GOOD + "[cells]\nhung_after_s = 0", "cells.hung_after_s", "expected 0.5 to 60"),
+        (GOOD + "[cells.memory_limit_mb]\napi = 1", "cells.memory_limit_mb.api", "at least 32"),
+        (GOOD + "[log]\nlevel = ['info']", "log.level", "choose one of debug, info"),
+        ("[site]\nid = 'S'\nstate_dir = 7", "site.state_dir", "give the path of a directory"),
+        ("[site]\nid = 'S'\nstate_dir = '~no-such-user/x'", "site.state_dir", "home"),
+    ],
+)
+def test_each_key_has_its_own_fault(tmp_path: Path, text: str, where: str, words: str) -> None:
+    told = faults(tmp_path, text)
+    assert any(where in fault and words in fault for fault in told), told
+
+
+def test_a_limit_may_be_tightened_together_with_what_it_depends_on(tmp_path: Path) -> None:
+    safety = "[safety]\ntrip_high_c = 45\ncharge_max_c = 40\ndischarge_max_c = 40\n"
+    assert load(tmp_path, GOOD + safety).safety.devices["INV-1"].trip_high_c == 45
+
+
+def test_a_device_may_not_loosen_a_limit_beyond_its_outer_bound(tmp_path: Path) -> None:
+    (told,) = faults(tmp_path, GOOD + "[devices.safety]\nsoc_min_pct = 4\n")
+    assert "devices[0].safety.soc_min_pct: 4.0 is not allowed: expected 5 to 50" in told
+
+
+def test_limits_that_contradict_one_another_are_told_once(tmp_path: Path) -> None:
+    safety = "[safety]\nsoc_min_pct = 50\nsoc_max_pct = 52\n"
+    (told,) = faults(tmp_path, GOOD + safety)
+    assert "safety.soc_min_pct: 50.0 is not allowed: expected at most soc_max_pct - 4 = 48" in told
+
+
+def test_a_slow_device_moves_the_ages_that_must_exceed_its_poll(tmp_path: Path) -> None:
+    slow = GOOD + "poll_s = 4\n[devices.safety]\nstale_after_s = 9\n"
+    config = load(tmp_path, slow)
+    ages = (
+        config.api.evaluation_limit_s,
+        config.api.sample_limit_s,
+        config.dispatcher.sample_age_s,
+    )
+    assert ages == (12.0, 12.0, 12.0)
+
+
+def test_a_device_is_a_duplicate_even_behind_one_that_cannot_be_used(tmp_path: Path) -> None:
+    text = GOOD + "[[devices]]\nid = '!'\n" + "[[devices]]\nid = 'C'\nhost = '10.0.0.1'\n"
+    told = faults(tmp_path, text)
+    assert any(
+        "devices[2].host: 10.0.0.1:502 unit 1 is the address of devices[0]" in t for t in told
+    )
+
+
+def test_a_missing_profile_hides_no_other_fault_of_its_device(tmp_path: Path) -> None:
+    told = faults(tmp_path, GOOD + "profile = 'none'\nport = 0\n")
+    assert [fault.split(": ")[1] for fault in told] == ["devices[0].profile", "devices[0].port"]
+
+
+def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
+    text = GOOD.replace("[[devices]]", "[dispatcher]\nprices_path = 'p.csv'\n[[devices]]")
+    config = load(tmp_path, text)
+    assert config.dispatcher.prices_path == str(tmp_path / "p.csv")
+    assert config.state_dir == str(tmp_path / "state")
+
+
+def test_paths_in_the_environment_are_relative_to_where_one_stands(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD, BESSAI_STATE_DIR="here").state_dir == str(Path.cwd() / "here")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x7fELF\x00\xff\xfe", "is not text in UTF-8"),
+        (b"[site]\nid = \n", "is not TOML: Invalid value (at line 2, column 6)"),
+        (b"a = " + b"[" * 5000, "is not TOML"),
+        (b"a = " + b"9" * 5000, "is not TOML"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_told_as_such(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "site.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_config(path, {})
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_config(tmp_path, {})
+
+
+_KEYS = st.sampled_from(
+    sorted(
+        {*SECTIONS, "id", "host", "level", "state_dir", "safety", "profile", "model", "path"}
+        | {field.name for struct in STRUCTS for field in msgspec.structs.fields(struct)}
+    )
+)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_KEYS, inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(SECTIONS), _VALUES | st.dictionaries(_KEYS, _VALUES), max_size=9
+    ),
+    st.lists(st.dictionaries(_KEYS, _VALUES), max_size=3),
+)
+def test_whatever_is_written_is_either_accepted_or_explained(
+    data: dict[str, object], devices: list[dict[str, object]]
+) -> None:
+    judge = Judge("site.toml", {})
+    config = _Reader(judge, Path()).site({"devices": devices, **data})
+    assert (config is None) == bool(judge.faults)
