@@ -244,9 +244,17 @@ def _on_latches(work: Callable[[Path], object], state_dir: Path | None) -> objec
     from actors.safety.statedir import StateDirError
     from bessai.state import default_state_dir
 
+    directory = state_dir or default_state_dir()
+    if not directory.is_dir():
+        _fail(
+            UNUSABLE,
+            f"there is no state directory {directory}: name the gateway's with --state-dir",
+        )
     try:
-        return work(state_dir or default_state_dir())
-    except (JournalError, NotLatchedError, StateDirError, ValueError) as error:
+        return work(directory)
+    except (NotLatchedError, ValueError) as error:
+        _fail(MISUSED, str(error))
+    except (JournalError, StateDirError, OSError) as error:
         _fail(UNUSABLE, str(error))
 
 

@@ -64,7 +64,7 @@ def run_demo(options: DemoOptions) -> int:
     """Run until a signal or `duration_s`; return the gateway's exit status.
 
     Raises:
-        DemoError: a port is taken, or a process ended before it was ready.
+        DemoError: a port is taken, or a process ended that should not have.
     """
     stop = _Stop()
     with ExitStack() as stack:
@@ -83,11 +83,19 @@ def run_demo(options: DemoOptions) -> int:
         config.write_text(
             demo_config(ready, directory / "state", options.host, port), encoding="utf-8"
         )
-        gateway = _start_gateway(config, directory)
+        log = directory / "gateway.log"
+        log_begins = log.stat().st_size if log.exists() else 0
+        gateway = _start_gateway(config, log)
         stack.callback(_end, gateway)
-        _introduce(ready, directory, port)
-        _watch(gateway, simulator, port, stop, options.duration_s)
-        return _end(gateway)
+        url = _url(options.host, port)
+        _introduce(ready, directory, url)
+        _watch((gateway, simulator), url, stop, options.duration_s)
+        if gateway.poll() is not None:
+            raise DemoError(_last_words(gateway.returncode, log, log_begins))
+        if simulator.poll() is not None:
+            raise DemoError(f"the simulator ended with status {simulator.returncode}")
+        click.echo("stopping: every battery is left in its safe state first")
+        return abs(_end(gateway))
 
 
 def demo_config(ready: Ready, state_dir: Path, host: str, port: int) -> str:
@@ -131,9 +139,7 @@ def _start_simulator(
     record = directory / "devices"
     process = subprocess.Popen(  # noqa: S603 - our own program
         [
-            sys.executable,
-            "-m",
-            "bessai.simulator",
+            *_attached("bessai.simulator"),
             f"--devices={options.devices}",
             f"--port={options.simulator_port}",
             "--json",
@@ -155,14 +161,19 @@ def _start_simulator(
     return process, msgspec.json.decode(line, type=Ready)
 
 
-def _start_gateway(config: Path, directory: Path) -> subprocess.Popen[bytes]:
-    with (directory / "gateway.log").open("ab") as log:
+def _start_gateway(config: Path, log_path: Path) -> subprocess.Popen[bytes]:
+    with log_path.open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "bessai", "run", f"--config={config}"],
+            [*_attached("bessai"), "run", f"--config={config}"],
             stderr=log,
             start_new_session=True,
             env={name: value for name, value in os.environ.items() if not _is_override(name)},
         )
+
+
+def _attached(module: str) -> list[str]:
+    """Return the command that runs `module`, and stops it in order even if this process is killed."""
+    return [sys.executable, "-m", "bessai.attached", str(os.getpid()), module]
 
 
 def _is_override(name: str) -> bool:
@@ -173,12 +184,12 @@ def _is_override(name: str) -> bool:
     }
 
 
-def _introduce(ready: Ready, directory: Path, port: int) -> None:
+def _introduce(ready: Ready, directory: Path, url: str) -> None:
     devices = ", ".join(f"{device.name} on {device.host}:{device.port}" for device in ready.devices)
     click.echo(
         f"simulated batteries: {devices} (control channel: port {ready.control_port})\n"
-        f"health:   http://127.0.0.1:{port}/health\n"
-        f"metrics:  http://127.0.0.1:{port}/metrics\n"
+        f"health:   {url}/health\n"
+        f"metrics:  {url}/metrics\n"
         f"log:      {directory / 'gateway.log'}\n"
         f"devices' own record: {directory / 'devices'}\n"
         "Kill any part and watch it come back; the process ids stand below. Ctrl-C stops everything in order.\n"
@@ -186,38 +197,32 @@ def _introduce(ready: Ready, directory: Path, port: int) -> None:
 
 
 def _watch(
-    gateway: subprocess.Popen[bytes],
-    simulator: subprocess.Popen[bytes],
-    port: int,
-    stop: _Stop,
-    duration_s: float | None,
+    processes: tuple[subprocess.Popen[bytes], ...], url: str, stop: _Stop, duration_s: float | None
 ) -> None:
-    end_s = time.monotonic() + (duration_s or float("inf"))
+    """Show how the site stands until it is to end or one of `processes` has ended."""
+    end_s = time.monotonic() + (float("inf") if duration_s is None else duration_s)
     view_s = 0.0
     shown_cells = ""
-    while (
-        not stop.asked
-        and time.monotonic() < end_s
-        and gateway.poll() is None
-        and simulator.poll() is None
-    ):
+    while not stop.asked and time.monotonic() < end_s and all(p.poll() is None for p in processes):
         if os.getpid() == 1:
-            reap_strangers({gateway.pid, simulator.pid})
+            reap_strangers({process.pid for process in processes})
         if time.monotonic() >= view_s:
             view_s = time.monotonic() + _VIEW_S
-            health = _ask(port, "/health")
+            health = _ask(f"{url}/health")
             cells = _cells_line(health)
             if cells != shown_cells:
                 click.echo(cells)
                 shown_cells = cells
-            click.echo(_status_line(health, _ask_text(port, "/metrics")))
+            click.echo(_status_line(health, _ask_text(f"{url}/metrics")))
         time.sleep(0.1)
-    if gateway.poll() is not None:
-        click.echo(f"the gateway ended with status {gateway.returncode}")
-    elif simulator.poll() is not None:
-        click.echo(f"the simulator ended with status {simulator.returncode}")
-    else:
-        click.echo("stopping: every battery is left in its safe state first")
+
+
+def _last_words(status: int, log: Path, begins: int) -> str:
+    """Return why the gateway ended, as far as its log from byte `begins` on tells."""
+    lines = log.read_bytes()[begins:].decode("utf-8", errors="replace").splitlines()
+    said = next((line for line in reversed(lines) if line.startswith("bessai: ")), "")
+    why = said.removeprefix("bessai: ") or f"its log is {log}"
+    return f"the gateway ended with status {status}: {why}"
 
 
 def _cells_line(health: dict[str, Any]) -> str:
@@ -251,15 +256,21 @@ def _readings(metrics: str) -> dict[tuple[str, str], float]:
     return found
 
 
-def _ask(port: int, path: str) -> dict[str, Any]:
-    text = _ask_text(port, path)
+def _url(host: str, port: int) -> str:
+    """Return where a server that listens on `host` can be asked from this machine."""
+    place = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - asked, not served
+    return f"http://[{place}]:{port}" if ":" in place else f"http://{place}:{port}"
+
+
+def _ask(url: str) -> dict[str, Any]:
+    text = _ask_text(url)
     answer: dict[str, Any] = json.loads(text) if text else {}
     return answer
 
 
-def _ask_text(port: int, path: str) -> str:
+def _ask_text(url: str) -> str:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2.0) as answer:
+        with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 - our own URL
             return str(answer.read().decode())
     except urllib.error.HTTPError as error:
         with error:

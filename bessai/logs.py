@@ -18,7 +18,7 @@ LEVEL_VARIABLE = "BESSAI_LOG_LEVEL"
 
 
 def configure(process: str, level: str = "info") -> None:
-    """Send every log line of this process, also those of libraries, to standard error, marked with its name."""
+    """Send all log lines and warnings of this process, also of libraries, to standard error, marked with its name."""
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -44,6 +44,7 @@ def configure(process: str, level: str = "info") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
 
 
 def configure_cell(cell: str) -> None:

@@ -189,7 +189,8 @@ def test_a_trip_is_listed_and_reset_with_a_reason(tmp_path: Path) -> None:
     assert run.invoke(main, reset).output == "d1: reset by ana\n"
     assert "nothing is latched" in run.invoke(main, ["latch", "list", *options]).output
     again = run.invoke(main, reset)
-    assert again.exit_code == UNUSABLE
+    assert again.exit_code == MISUSED
+    assert "device 'd1' is not tripped; tripped are: none" in again.output
 
 
 def test_the_log_is_one_json_object_a_line(site: SimulatedSite, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,13 +19,37 @@ def test_the_generation_rises_whatever_the_clock_says(tmp_path: Path, clocks: li
     assert given_out == sorted(set(given_out))
 
 
-def test_a_corrupt_file_is_set_aside_and_the_clock_decides(tmp_path: Path) -> None:
-    (tmp_path / "generation").write_text("nonsense")
-    assert next_generation(tmp_path, wall_s=1_790_000_000) == 1_790_000_000
+@pytest.mark.parametrize("content", [b"nonsense", b"", b"\xff\x00", b"179000", b"17 00000000\n"])
+@pytest.mark.parametrize("wall_s", [0, 1_790_000_100])
+def test_the_generation_rises_though_its_file_is_corrupt(
+    tmp_path: Path, content: bytes, wall_s: int
+) -> None:
+    """Also with the clock set back at the same time: the age of the files remains."""
+    earlier = next_generation(tmp_path)
+    (tmp_path / "generation").write_bytes(content)
+    assert next_generation(tmp_path, wall_s=wall_s) > earlier
     aside = list(tmp_path.glob("generation.set-aside-*"))
-    assert [path.read_text() for path in aside] == ["nonsense"]
+    assert [path.read_bytes() for path in aside] == [content]
+
+
+def test_a_corrupt_file_is_set_aside_once(tmp_path: Path) -> None:
+    (tmp_path / "generation").write_text("nonsense")
+    first, second = next_generation(tmp_path), next_generation(tmp_path)
+    assert second > first
+    assert len(list(tmp_path.glob("generation.set-aside-*"))) == 1
+
+
+def test_a_directory_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="gone"):
+        next_generation(tmp_path / "gone")
+
+
+def test_state_goes_where_the_desktop_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/somewhere")
+    assert default_state_dir() == Path("/somewhere/bessai")
+    monkeypatch.delenv("XDG_STATE_HOME")
+    assert default_state_dir() == Path.home() / ".local" / "state" / "bessai"
 
 
 def test_the_wall_clock_is_the_default(tmp_path: Path) -> None:
     assert next_generation(tmp_path) > 1_700_000_000
-    assert default_state_dir().name == "bessai"
