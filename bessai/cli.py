@@ -29,6 +29,31 @@ Exit codes:
   2  the command line or the configuration is wrong
   3  something outside cannot be used: a device, a port, the state directory"""
 
+MAIN_HELP = """Keep batteries inside their limits, whatever else fails.
+
+\b
+Try it on a simulated site:
+    bessai demo
+One inverter, no file:
+    INVERTER_IP=192.168.1.20 SITE_ID=HOME bessai run
+A site of several, checked first:
+    bessai check --config site.toml
+    bessai run --config site.toml
+Completion for your shell (bash, zsh, fish):
+    eval "$(bessai completion bash)"
+"""
+RUN_HELP = """Run the gateway until SIGTERM or Ctrl-C.
+
+\b
+One inverter, no file:
+    INVERTER_IP=192.168.1.20 SITE_ID=HOME bessai run
+A site:
+    bessai run --config site.toml
+
+Environment variables override the file: SITE_ID, INVERTER_IP, INVERTER_PORT, INVERTER_UNIT_ID, INVERTER_PROFILE,
+HEALTH_HOST, HEALTH_PORT, BESSAI_STATE_DIR, LOG_LEVEL. On a stop every device is left in its safe state; a second
+signal does not wait for that.
+"""
 _CONFIG = click.option(
     "--config",
     "config_path",
@@ -38,20 +63,12 @@ _CONFIG = click.option(
 
 
 @click.group(
+    help=MAIN_HELP,
     epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 def main() -> None:
-    r"""Keep batteries inside their limits, whatever else fails.
-
-    \b
-    Try it on a simulated site:           bessai demo
-    One inverter, no file:                INVERTER_IP=192.168.1.20 SITE_ID=HOME bessai run
-    A site:                               bessai check --config site.toml
-                                          bessai run --config site.toml
-    Completion for your shell (bash, zsh, fish):
-                                          eval "$(bessai completion bash)"
-    """
+    """Hold the commands."""
 
 
 main.add_command(simulate)
@@ -63,20 +80,11 @@ def version() -> None:
     click.echo(__version__)
 
 
-@main.command(epilog=EXIT_CODES)
+@main.command(help=RUN_HELP, epilog=EXIT_CODES)
 @_CONFIG
 @click.option("--chaos-dir", type=click.Path(file_okay=False, path_type=Path), hidden=True)
 def run(config_path: Path | None, chaos_dir: Path | None) -> None:
-    r"""Run the gateway until SIGTERM or Ctrl-C.
-
-    \b
-    bessai run --config site.toml
-    INVERTER_IP=192.168.1.20 SITE_ID=HOME bessai run
-
-    Environment variables override the file: SITE_ID, INVERTER_IP, INVERTER_PORT, INVERTER_UNIT_ID,
-    INVERTER_PROFILE, HEALTH_HOST, HEALTH_PORT, BESSAI_STATE_DIR, LOG_LEVEL. On a stop every device is left in its
-    safe state; a second signal does not wait for that.
-    """
+    """Run the gateway; `RUN_HELP` says how."""
     from bessai import logs
 
     logs.configure("root")
@@ -92,16 +100,21 @@ def run(config_path: Path | None, chaos_dir: Path | None) -> None:
     sys.exit(status)
 
 
-@main.command(epilog=EXIT_CODES)
+@main.command(epilog=EXIT_CODES, short_help="Validate a configuration and probe its devices.")
 @_CONFIG
 @click.option(
     "--probe/--no-probe", default=True, show_default=True, help="Also ask each device who it is."
 )
 @click.option(
-    "--timeout", "timeout_s", default=15.0, show_default=True, help="Seconds for each device."
+    "--timeout",
+    "timeout_s",
+    default=15.0,
+    show_default=True,
+    type=click.FloatRange(min=0.1),
+    help="Seconds for each device.",
 )
 def check(config_path: Path | None, *, probe: bool, timeout_s: float) -> None:
-    """Validate a configuration, telling all faults at once, and probe each device without writing to it."""
+    """Validate a configuration, telling all faults at once, and ask each device who it is; nothing is written."""
     from bessai.check import check_site
 
     config = _load(config_path)
@@ -178,7 +191,7 @@ _STATE_DIR = click.option(
 )
 
 
-@latch.command("list")
+@latch.command("list", epilog=EXIT_CODES)
 @_STATE_DIR
 def list_command(state_dir: Path | None) -> None:
     """Print every latched trip with its rule and time."""
@@ -189,7 +202,7 @@ def list_command(state_dir: Path | None) -> None:
     click.echo("\n".join(map(_describe_latch, latched)) if latched else "nothing is latched")
 
 
-@latch.command()
+@latch.command(epilog=EXIT_CODES)
 @_STATE_DIR
 @click.argument("device")
 @click.option("--reason", required=True, help="Why the trip may be reset: kept in the journal.")
@@ -216,7 +229,10 @@ def reset(state_dir: Path | None, device: str, reason: str, operator: str) -> No
 @main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script for SHELL: eval "$(bessai completion bash)"."""
+    """Print the completion script for SHELL.
+
+    To have it in every session, put this into ~/.bashrc: eval "$(bessai completion bash)"
+    """
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)
