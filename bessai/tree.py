@@ -32,6 +32,8 @@ REPORTERS = (API, WATCHDOG)
 CONTROL_SWITCH_INTERVAL_S = 0.0005
 """A tenth of CPython's default: a thread with a limit to enforce does not wait for one that decodes."""
 _CONTROL_MEMORY_MB = 256
+_STOP_MARGIN_S = 0.5
+"""Devices are left safe one after the other: a cell that is given less than their sum leaves the last ones as they are."""
 _MEMORY_MB = {API: 256, DETECTOR: 512, DISPATCHER: 512, PUBLISHER: 256, TRAINER: 1536}
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -52,30 +54,33 @@ def _control(config: SiteConfig) -> CellSpec:
             on_exceeded=OnExceeded.QUARANTINE,
             tick_s=min(0.02, device.poll_s / 4),
             liveness_s=1.0,
+            shutdown_s=device.stop_timeout_s + _STOP_MARGIN_S,
         )
         for device in config.devices
     ]
     critical = (SAFETY, *(inverter.name for inverter in inverters))
+    children = (
+        ChildSpec(
+            name=SAFETY,
+            factory="actors.safety.actor:build",
+            config=msgspec.msgpack.encode(config.safety),
+            tick_s=0.05,
+            liveness_s=0.5,
+        ),
+        *inverters,
+        ChildSpec(
+            name=WATCHDOG,
+            factory="actors.watchdog.actor:build",
+            config=msgspec.msgpack.encode(WatchdogConfig(cell=CONTROL, critical=critical)),
+            tick_s=0.1,
+        ),
+    )
     return CellSpec(
         name=CONTROL,
         kind=CellKind.CRITICAL,
         codec=CODEC,
-        children=(
-            ChildSpec(
-                name=SAFETY,
-                factory="actors.safety.actor:build",
-                config=msgspec.msgpack.encode(config.safety),
-                tick_s=0.05,
-                liveness_s=0.5,
-            ),
-            *inverters,
-            ChildSpec(
-                name=WATCHDOG,
-                factory="actors.watchdog.actor:build",
-                config=msgspec.msgpack.encode(WatchdogConfig(cell=CONTROL, critical=critical)),
-                tick_s=0.1,
-            ),
-        ),
+        children=children,
+        shutdown_s=sum(child.shutdown_s for child in children) + _STOP_MARGIN_S,
         switch_interval_s=CONTROL_SWITCH_INTERVAL_S,
         memory_limit_mb=_memory(config, CONTROL, _CONTROL_MEMORY_MB),
         environment=_environment(config),

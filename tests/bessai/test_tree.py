@@ -50,6 +50,31 @@ def test_one_device_is_quarantined_alone_but_safety_takes_its_cell_along(
     assert policies["safety"] is policies["watchdog"] is OnExceeded.ESCALATE
 
 
+def test_there_is_time_to_leave_every_device_safe_before_the_cell_is_given_up(
+    config: SiteConfig,
+) -> None:
+    slow = msgspec.structs.replace(config.devices[0], stop_timeout_s=30.0)
+    control = site_cells(msgspec.structs.replace(config, devices=(slow, config.devices[1])))[0]
+    shutdown_s = {child.name: child.shutdown_s for child in control.children}
+    assert shutdown_s["inverter/INV-1"] > 30.0
+    assert control.shutdown_s > sum(shutdown_s.values())
+
+
+def test_cells_get_what_they_need_from_the_environment(config: SiteConfig) -> None:
+    for cell in site_cells(config):
+        assert cell.environment["CELL_SETUP"] == "bessai.logs:configure_cell"
+        assert cell.environment["BESSAI_LOG_LEVEL"] == "info"
+        assert ("OMP_NUM_THREADS" in cell.environment) == (cell.name != "control")
+
+
+def test_a_merged_cell_may_use_what_its_actors_may_use_together(config: SiteConfig) -> None:
+    limits = {cell.name: cell.memory_limit_mb for cell in site_cells(config)}
+    assert limits["learning"] == 512 + 512
+    own = msgspec.structs.replace(config.cells, memory_limit_mb={"learning": 700})
+    chosen = site_cells(msgspec.structs.replace(config, cells=own))
+    assert {cell.name: cell.memory_limit_mb for cell in chosen}["learning"] == 700
+
+
 def test_the_api_is_told_what_to_expect(config: SiteConfig) -> None:
     cells = site_cells(config)
     child = next(child for cell in cells for child in cell.children if child.name == "api")
