@@ -195,11 +195,20 @@ class Judge:
             self.fault(path, sentence)
             return set()
         key, what = words[place], sentence[len(".".join(words)) :].removeprefix(" = ").strip()
-        if key not in good and key not in base:
-            what = f"the default {what}"
-        if not removed & set(re.findall(r"\w+", what)):
-            self.fault(f"{path}.{'.'.join(words[place:])}", what)
-        return {key} if key in good else _causes(struct, sentence, good, base)
+        spoiled = bool(
+            removed & set(re.findall(r"\w+", what))
+        )  # it is measured by what is wrong itself
+        if key in good:
+            if not spoiled:
+                self.fault(f"{path}.{'.'.join(words[place:])}", what)
+            return {key}
+        causes = _causes(struct, sentence, good, base)
+        for cause in sorted(causes) if not spoiled else ():
+            unfit = f"{shown(good[cause])} does not go with {key} = {what}"
+            self.fault(f"{path}.{cause}", unfit.replace(" is not allowed", ""))
+        if not causes:
+            self.fault(f"{path}.{key}", what)
+        return causes
 
 
 def shown(value: object) -> str:

@@ -33,7 +33,7 @@ CONTROL_SWITCH_INTERVAL_S = 0.0005
 """A tenth of CPython's default: a thread with a limit to enforce does not wait for one that decodes."""
 _CONTROL_MEMORY_MB = 256
 _STOP_MARGIN_S = 0.5
-"""Devices are left safe one after the other: a cell that is given less than their sum leaves the last ones as they are."""
+"""Devices are left safe one after the other: a cell given less than their sum would leave the last ones as they are."""
 _MEMORY_MB = {API: 256, DETECTOR: 512, DISPATCHER: 512, PUBLISHER: 256, TRAINER: 1536}
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 

@@ -243,7 +243,7 @@ def test_every_variable_is_explained_to_the_user() -> None:
         (GOOD + "unit = 3", "devices[0].unit", "did you mean 'unit_id'?"),
         (GOOD + "[safety]\nmax_ttl = 3", "safety.max_ttl", "did you mean 'max_ttl_s'?"),
         (GOOD + "[safety]\ntrip_high_c = 61", "safety.trip_high_c", "61.0 is not allowed"),
-        (GOOD + "[detector]\nwindow = 20", "detector.warm_up", "the default 60 is not allowed"),
+        (GOOD + "[detector]\nwindow = 20", "detector.window", "20 does not go with warm_up = 60"),
         (GOOD + "[detector]\ntrainer_cell = 'x'", "detector.trainer_cell", "is not a key here"),
         (GOOD + "[dispatcher]\nttl_s = 1000", "dispatcher.ttl_s", "at most safety.max_ttl_s"),
         (GOOD + "[dispatcher]\nsample_age_s = 0.5", "dispatcher.sample_age_s", "poll_s = 1"),
