@@ -218,7 +218,7 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
 def test_a_flood_over_the_link_is_bounded_told_and_kills_nobody(tmp_path: Path) -> None:
     with RunningSite(tmp_path) as site:
         pids = site.pids()
-        site.order("b1", "flood", "20000")
+        site.order("b1", "flood", "4000")
         site.wait(actor="b1", what="dead_letters", reason="floods")
         site.order("b2", "hello")
         site.heard('"b2","hello"')
