@@ -13,6 +13,7 @@ from actors.inverter.probe import ProbeReport, probe
 from actors.safety.statedir import StateDirError, check_state_dir
 from bessai.config import SiteConfig
 from bessai.gateway import PortInUseError, check_port
+from bessai.state import running_gateway
 
 _AT_ONCE = 16
 _SHOWN = ("soc_pct", "battery_power_w", "battery_temperature_c")
@@ -30,12 +31,19 @@ def check_site(config: SiteConfig, *, probe: bool, timeout_s: float) -> bool:
 
 
 def _check_host(config: SiteConfig) -> bool:
+    """Judge directory and port; beside a running gateway the port is not tried, because the gateway itself has it."""
+    gateway = running_gateway(Path(config.state_dir))
     try:
         check_state_dir(Path(config.state_dir))
-        check_port(config.api.host, config.api.port)
+        if gateway is None:
+            check_port(config.api.host, config.api.port)
     except (StateDirError, PortInUseError) as error:
         click.echo(f"FAILED  {error}")
         return False
+    if gateway is not None:
+        what = f"is in use by a running gateway (process {gateway}), so port {config.api.port} was not tried"
+        click.echo(f"state directory {config.state_dir} {what}")
+        return True
     click.echo(f"state directory {config.state_dir} and port {config.api.port}: usable")
     return True
 

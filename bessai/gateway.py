@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import structlog
 
-from actors.safety.statedir import check_state_dir, lock_state_dir
+from actors.safety.statedir import GatewayRunningError, check_state_dir, lock_state_dir
 from bessai.config import SiteConfig
-from bessai.state import next_generation
+from bessai.state import next_generation, running_gateway
 from bessai.tree import REPORTERS, WATCHERS, site_cells
 from supervision.events import Lifecycle, What
 from supervision.root import Root
@@ -29,8 +31,7 @@ def run_gateway(config: SiteConfig, *, chaos_dir: str | None = None) -> int:
         GatewayRunningError: another gateway uses it.
         PortInUseError: the port of /health is taken.
     """
-    check_state_dir(Path(config.state_dir))
-    with lock_state_dir(Path(config.state_dir)):
+    with _owned(Path(config.state_dir)):
         check_port(config.api.host, config.api.port)
         root = Root(
             site_cells(config, chaos_dir=chaos_dir),
@@ -40,6 +41,20 @@ def run_gateway(config: SiteConfig, *, chaos_dir: str | None = None) -> int:
             on_event=log_event,
         )
         return root.run()
+
+
+@contextmanager
+def _owned(state_dir: Path) -> Generator[None, None, None]:
+    """Own a usable `state_dir`; whoever has it already is named by its process id where the kernel tells it."""
+    check_state_dir(state_dir)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock_state_dir(state_dir))
+        except GatewayRunningError as error:
+            pid = running_gateway(state_dir)
+            who = f" (the gateway is process {pid})" if pid else ""
+            raise GatewayRunningError(f"{error}{who}") from error
+        yield
 
 
 def check_port(host: str, port: int) -> None:

@@ -10,9 +10,11 @@ import time
 import zlib
 from pathlib import Path
 
-from actors.safety.statedir import sync_folder
+from actors.safety.statedir import LOCK_NAME, sync_folder
 
 _GENERATION = "generation"
+_LOCKS = Path("/proc/locks")
+_LOCK_FIELDS = 6
 _SPARE = 64
 """How far a generation jumps when the clock cannot be trusted: epochs of a long run must not reach the next one."""
 _SPARE_BLIND = 1 << 20
@@ -23,6 +25,24 @@ def default_state_dir() -> Path:
     """Return where state goes if nothing is configured."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "bessai"
+
+
+def running_gateway(state_dir: Path, *, locks: Path = _LOCKS) -> int | None:
+    """Return the process that owns `state_dir`, or None if nobody does or the kernel does not tell.
+
+    The kernel is asked rather than a file with a process id, which a gateway that is killed would leave behind. `locks`
+    is in the format of proc_locks(5).
+    """
+    try:
+        lock = (state_dir / LOCK_NAME).stat()
+        lines = locks.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    place = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
+    for fields in map(str.split, lines):
+        if len(fields) >= _LOCK_FIELDS and fields[1] == "FLOCK" and fields[5] == place:
+            return int(fields[4]) if int(fields[4]) > 0 else None  # 0: in another container
+    return None
 
 
 def next_generation(state_dir: Path, *, wall_s: float | None = None) -> int:

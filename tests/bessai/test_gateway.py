@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from bessai.gateway import PortInUseError, check_port, log_event
+from actors.safety.statedir import GatewayRunningError, lock_state_dir
+from bessai.config import load_config
+from bessai.gateway import PortInUseError, check_port, log_event, run_gateway
 from bessai.testing import Gateway, SimulatedSite, free_port
 from supervision.events import Lifecycle, What
 
@@ -71,3 +74,24 @@ def test_a_device_that_is_not_there_degrades_the_site_and_stops_nobody_else(tmp_
     assert checked.returncode == 3
     assert f"FAILED  absent at 127.0.0.1:{absent}" in checked.stdout
     assert "ok      d1 at 127.0.0.1:" in checked.stdout
+
+
+def test_a_second_gateway_is_told_which_process_is_the_first(tmp_path: Path) -> None:
+    names = {"SITE_ID": "S", "INVERTER_IP": "127.0.0.1", "BESSAI_STATE_DIR": str(tmp_path)}
+    config = load_config(None, names)
+    with lock_state_dir(tmp_path), pytest.raises(GatewayRunningError) as caught:
+        run_gateway(config)
+    assert str(caught.value) == (
+        f"state_dir = {str(tmp_path)!r} is in use by a running gateway; stop it first,"
+        f" or name another state_dir (the gateway is process {os.getpid()})"
+    )
+
+
+def test_a_port_that_is_taken_leaves_the_directory_to_others(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        names = {"SITE_ID": "S", "INVERTER_IP": "127.0.0.1", "BESSAI_STATE_DIR": str(tmp_path)}
+        names["HEALTH_PORT"] = str(taken.getsockname()[1])
+        with pytest.raises(PortInUseError):
+            run_gateway(load_config(None, names))
+    with lock_state_dir(tmp_path):
+        pass

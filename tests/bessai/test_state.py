@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bessai.state import default_state_dir, next_generation
+from actors.safety.statedir import lock_state_dir
+from bessai.state import default_state_dir, next_generation, running_gateway
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -53,3 +55,22 @@ def test_state_goes_where_the_desktop_says(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_wall_clock_is_the_default(tmp_path: Path) -> None:
     assert next_generation(tmp_path) > 1_700_000_000
+
+
+def test_the_process_that_owns_the_directory_is_known_as_long_as_it_does(tmp_path: Path) -> None:
+    assert running_gateway(tmp_path) is None
+    with lock_state_dir(tmp_path):
+        assert running_gateway(tmp_path) == os.getpid()
+    assert (tmp_path / "gateway.lock").exists()
+    assert running_gateway(tmp_path) is None
+
+
+@pytest.mark.parametrize("line", ["1: FLOCK  ADVISORY  WRITE 0 {} 0 EOF", "1: -> FLOCK {}", ""])
+def test_an_owner_that_the_kernel_does_not_tell_is_unknown(tmp_path: Path, line: str) -> None:
+    lock, locks = tmp_path / "gateway.lock", tmp_path / "locks"
+    lock.touch()
+    at = lock.stat()
+    place = f"{os.major(at.st_dev):02x}:{os.minor(at.st_dev):02x}:{at.st_ino}"
+    locks.write_text(line.format(place))
+    assert running_gateway(tmp_path, locks=locks) is None
+    assert running_gateway(tmp_path, locks=tmp_path / "none") is None
