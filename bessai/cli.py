@@ -54,11 +54,17 @@ Environment variables override the file: SITE_ID, INVERTER_IP, INVERTER_PORT, IN
 HEALTH_HOST, HEALTH_PORT, BESSAI_STATE_DIR, LOG_LEVEL. On a stop every device is left in its safe state; a second
 signal does not wait for that.
 """
+_STATE_VARIABLE = "BESSAI_STATE_DIR"
 _CONFIG = click.option(
     "--config",
     "config_path",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Configuration of the site (TOML). Without it, INVERTER_IP and SITE_ID name a single device.",
+)
+_OTHER_STATE_DIR = click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path),
+    help="Where state is kept, whatever the file or BESSAI_STATE_DIR says.",
 )
 
 
@@ -82,13 +88,14 @@ def version() -> None:
 
 @main.command(help=RUN_HELP, epilog=EXIT_CODES)
 @_CONFIG
+@_OTHER_STATE_DIR
 @click.option("--chaos-dir", type=click.Path(file_okay=False, path_type=Path), hidden=True)
-def run(config_path: Path | None, chaos_dir: Path | None) -> None:
+def run(config_path: Path | None, state_dir: Path | None, chaos_dir: Path | None) -> None:
     """Run the gateway; `RUN_HELP` says how."""
     from bessai import logs
 
     logs.configure("root")
-    config = _load(config_path)
+    config = _load(config_path, state_dir)
     logs.configure("root", config.log_level)
     from actors.safety.statedir import StateDirError
     from bessai.gateway import PortInUseError, run_gateway
@@ -102,6 +109,7 @@ def run(config_path: Path | None, chaos_dir: Path | None) -> None:
 
 @main.command(epilog=EXIT_CODES, short_help="Validate a configuration and probe its devices.")
 @_CONFIG
+@_OTHER_STATE_DIR
 @click.option(
     "--probe/--no-probe", default=True, show_default=True, help="Also ask each device who it is."
 )
@@ -113,11 +121,16 @@ def run(config_path: Path | None, chaos_dir: Path | None) -> None:
     type=click.FloatRange(min=0.1),
     help="Seconds for each device.",
 )
-def check(config_path: Path | None, *, probe: bool, timeout_s: float) -> None:
-    """Validate a configuration, telling all faults at once, and ask each device who it is; nothing is written."""
+def check(
+    config_path: Path | None, *, state_dir: Path | None, probe: bool, timeout_s: float
+) -> None:
+    """Validate a configuration, telling all faults at once, and ask each device who it is.
+
+    Nothing is written to a device; the state directory is made if it is missing.
+    """
     from bessai.check import check_site
 
-    config = _load(config_path)
+    config = _load(config_path, state_dir)
     click.echo(f"configuration: {len(config.devices)} device(s), site {config.site_id}: valid")
     sys.exit(0 if check_site(config, probe=probe, timeout_s=timeout_s) else UNUSABLE)
 
@@ -153,6 +166,7 @@ def check(config_path: Path | None, *, probe: bool, timeout_s: float) -> None:
 @click.option(
     "--duration", "duration_s", type=click.FloatRange(min=0), help="Stop after so many seconds."
 )
+@click.option("--json", "as_json", is_flag=True, help="Tell everything as one JSON object a line.")
 @click.option(
     "--simulator-port",
     default=0,
@@ -185,7 +199,7 @@ def latch() -> None:
 
 _STATE_DIR = click.option(
     "--state-dir",
-    envvar="BESSAI_STATE_DIR",
+    envvar=_STATE_VARIABLE,
     type=click.Path(file_okay=False, path_type=Path),
     help="The gateway's state directory.",
 )
@@ -245,11 +259,14 @@ def _describe_latch(record: LatchRecord) -> str:
     return f"{record.device_id}: tripped {when} by {record.rule}: {record.reason}"
 
 
-def _load(config_path: Path | None) -> SiteConfig:
+def _load(config_path: Path | None, state_dir: Path | None) -> SiteConfig:
     from bessai.config import ConfigError, load_config
 
+    environment = dict(os.environ)
+    if state_dir is not None:
+        environment[_STATE_VARIABLE] = str(state_dir)
     try:
-        return load_config(config_path, os.environ)
+        return load_config(config_path, environment)
     except ConfigError as error:
         faults = "\n  ".join(str(fault) for fault in error.faults)
         _fail(MISUSED, f"the configuration cannot be used:\n  {faults}")

@@ -23,6 +23,7 @@ from typing import Any
 import click
 import msgspec
 
+from actors.safety.statedir import StateDirError, check_state_dir
 from bessai.config import data_directory
 from bessai.gateway import PortInUseError, check_port
 from bessai.simulator.site import Ready
@@ -46,6 +47,8 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
     health_port: int
     duration_s: float | None
     simulator_port: int
+    as_json: bool = False
+    """Tell everything as one JSON object a line, for programs."""
 
 
 class _Stop:
@@ -64,19 +67,15 @@ def run_demo(options: DemoOptions) -> int:
     """Run until a signal or `duration_s`; return the gateway's exit status.
 
     Raises:
-        DemoError: a port is taken, or a process ended that should not have.
+        DemoError: a port is taken, the directory cannot be written, or a process ended that should not have.
     """
     stop = _Stop()
     with ExitStack() as stack:
         directory = options.state_dir or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="bessai-"))
         )
-        directory.mkdir(parents=True, exist_ok=True)
         port = options.health_port or _free_port()
-        try:
-            check_port(options.host, port)
-        except PortInUseError as error:
-            raise DemoError(f"{error}, or: bessai demo --health-port 0") from error
+        _check_premises(directory, options.host, port)
         simulator, ready = _start_simulator(options, directory)
         stack.callback(_end, simulator)
         config = directory / "demo.toml"
@@ -87,15 +86,25 @@ def run_demo(options: DemoOptions) -> int:
         log_begins = log.stat().st_size if log.exists() else 0
         gateway = _start_gateway(config, log)
         stack.callback(_end, gateway)
-        url = _url(options.host, port)
-        _introduce(ready, directory, url)
-        _watch((gateway, simulator), url, stop, options.duration_s)
+        view = (_JsonView if options.as_json else _TextView)(_url(options.host, port))
+        view.introduce(ready, directory)
+        _watch((gateway, simulator), view, stop, options.duration_s)
         if gateway.poll() is not None:
             raise DemoError(_last_words(gateway.returncode, log, log_begins))
         if simulator.poll() is not None:
             raise DemoError(f"the simulator ended with status {simulator.returncode}")
-        click.echo("stopping: every battery is left in its safe state first")
+        view.stopping()
         return abs(_end(gateway))
+
+
+def _check_premises(directory: Path, host: str, port: int) -> None:
+    try:
+        check_state_dir(directory)
+        check_port(host, port)
+    except StateDirError as error:
+        raise DemoError(str(error)) from error
+    except PortInUseError as error:
+        raise DemoError(f"{error}, or: bessai demo --health-port 0") from error
 
 
 def demo_config(ready: Ready, state_dir: Path, host: str, port: int) -> str:
@@ -184,36 +193,85 @@ def _is_override(name: str) -> bool:
     }
 
 
-def _introduce(ready: Ready, directory: Path, url: str) -> None:
-    devices = ", ".join(f"{device.name} on {device.host}:{device.port}" for device in ready.devices)
-    click.echo(
-        f"simulated batteries: {devices} (control channel: port {ready.control_port})\n"
-        f"health:   {url}/health\n"
-        f"metrics:  {url}/metrics\n"
-        f"log:      {directory / 'gateway.log'}\n"
-        f"devices' own record: {directory / 'devices'}\n"
-        "Kill any part and watch it come back; the process ids stand below. Ctrl-C stops everything in order.\n"
-    )
+class _TextView:
+    """Shows the demonstration to a person."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._shown_cells = ""
+
+    def introduce(self, ready: Ready, directory: Path) -> None:
+        """Say what runs, and what to open."""
+        devices = ", ".join(
+            f"{device.name} on {device.host}:{device.port}" for device in ready.devices
+        )
+        click.echo(
+            f"simulated batteries: {devices} (control channel: port {ready.control_port})\n"
+            f"health:   {self._url}/health\n"
+            f"metrics:  {self._url}/metrics\n"
+            f"log:      {directory / 'gateway.log'}\n"
+            f"devices' own record: {directory / 'devices'}\n"
+            "Kill any part and watch it come back; the process ids stand below. Ctrl-C stops everything in order.\n"
+        )
+
+    def show(self) -> None:
+        """Say how the site stands now, and the process ids where they have changed."""
+        health = _ask(f"{self._url}/health")
+        cells = _cells_line(health)
+        if cells != self._shown_cells:
+            click.echo(cells)
+            self._shown_cells = cells
+        click.echo(_status_line(health, _ask_text(f"{self._url}/metrics")))
+
+    def stopping(self) -> None:
+        """Say that the end has begun."""
+        click.echo("stopping: every battery is left in its safe state first")
+
+
+class _JsonView:
+    """Tells a program the same: one JSON object a line, told apart by its `event`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def introduce(self, ready: Ready, directory: Path) -> None:
+        """Say what runs, and what to open."""
+        self._tell(
+            "started",
+            health=f"{self._url}/health",
+            metrics=f"{self._url}/metrics",
+            log=str(directory / "gateway.log"),
+            record=str(directory / "devices"),
+            simulator=msgspec.to_builtins(ready),
+        )
+
+    def show(self) -> None:
+        """Pass on what /health answers; null while it does not answer."""
+        self._tell("health", health=_ask(f"{self._url}/health") or None)
+
+    def stopping(self) -> None:
+        """Say that the end has begun."""
+        self._tell("stopping")
+
+    def _tell(self, event: str, **told: object) -> None:
+        click.echo(json.dumps({"event": event, **told}))
 
 
 def _watch(
-    processes: tuple[subprocess.Popen[bytes], ...], url: str, stop: _Stop, duration_s: float | None
+    processes: tuple[subprocess.Popen[bytes], ...],
+    view: _TextView | _JsonView,
+    stop: _Stop,
+    duration_s: float | None,
 ) -> None:
     """Show how the site stands until it is to end or one of `processes` has ended."""
     end_s = time.monotonic() + (float("inf") if duration_s is None else duration_s)
     view_s = 0.0
-    shown_cells = ""
     while not stop.asked and time.monotonic() < end_s and all(p.poll() is None for p in processes):
         if os.getpid() == 1:
             reap_strangers({process.pid for process in processes})
         if time.monotonic() >= view_s:
             view_s = time.monotonic() + _VIEW_S
-            health = _ask(f"{url}/health")
-            cells = _cells_line(health)
-            if cells != shown_cells:
-                click.echo(cells)
-                shown_cells = cells
-            click.echo(_status_line(health, _ask_text(f"{url}/metrics")))
+            view.show()
         time.sleep(0.1)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from actors.safety.statedir import lock_state_dir
 from bessai.cli import MISUSED, UNUSABLE, main
 from bessai.testing import SimulatedSite, free_port
 
@@ -72,3 +75,29 @@ def test_a_file_that_is_not_there_is_named() -> None:
     status, output = check(Path("no-such.toml"))
     assert status == MISUSED
     assert "no-such.toml: cannot be read: No such file or directory" in output
+
+
+def test_beside_a_running_gateway_its_own_port_is_no_fault(tmp_path: Path) -> None:
+    path = write_site(tmp_path, free_port())
+    port = int(re.findall(r"port = (\d+)", path.read_text())[0])
+    (tmp_path / "state").mkdir()
+    with socket.create_server(("127.0.0.1", port)):
+        with lock_state_dir(tmp_path / "state"):
+            beside, told = check(path, "--no-probe")
+        alone, why = check(path, "--no-probe")
+    assert beside == 0
+    assert f"a running gateway (process {os.getpid()}), so port {port} was not tried" in told
+    assert alone == UNUSABLE
+    assert f"FAILED  /health cannot be served on 127.0.0.1:{port}" in why
+
+
+def test_a_state_directory_on_the_command_line_goes_before_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BESSAI_STATE_DIR", str(tmp_path / "variable"))
+    path = write_site(tmp_path, free_port())
+    status, output = check(path, "--no-probe", f"--state-dir={tmp_path / 'option'}")
+    assert status == 0
+    assert f"state directory {tmp_path / 'option'} and port" in output
+    assert not (tmp_path / "variable").exists()
+    assert not (tmp_path / "state").exists()

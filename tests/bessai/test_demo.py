@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from bessai.attached import stop_with_parent
 from bessai.cli import UNUSABLE, main
-from bessai.config import load_config
+from bessai.config import data_directory, load_config
 from bessai.demo import _cells_line, _last_words, _readings, _status_line, _url, demo_config
 from bessai.simulator.site import Endpoint, Ready
 from bessai.testing import free_port, wait_for
@@ -150,3 +150,44 @@ def test_nothing_survives_a_demonstration_that_is_killed(tmp_path: Path) -> None
     lines = (tmp_path / "gateway.log").read_text().splitlines()
     told = [json.loads(line) for line in lines]
     assert any({"cell": "control", "event": "stopped"}.items() <= line.items() for line in told)
+
+
+def test_the_same_site_in_two_terminals_is_valid_and_has_the_simulator_s_ports() -> None:
+    config = load_config(data_directory() / "demo.toml", {})
+    manifest = json.loads((data_directory() / "demo" / "dispatch.json").read_text())
+    assert [device.port for device in config.devices] == [5020, 5021, 5022]
+    assert config.dispatcher.model is not None
+    assert config.dispatcher.model.sha256 == manifest["sha256"]
+    assert Path(config.dispatcher.prices_path or "").is_file()
+
+
+def test_a_directory_that_cannot_be_made_ends_it_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "state"
+    shown = CliRunner().invoke(main, ["demo", "--health-port=0", f"--state-dir={place}"])
+    assert shown.exit_code == UNUSABLE
+    assert shown.output.startswith(f"bessai: state_dir = {str(place)!r} cannot be written: ")
+
+
+def test_a_program_is_told_the_same_as_json_lines_until_it_says_stop(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "bessai", "demo", "--json", "--devices=1"),
+            *("--health-port=0", f"--state-dir={tmp_path}"),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stdout is not None
+    with demo.stdout:
+        try:
+            started = json.loads(demo.stdout.readline())
+            health = next(line["health"] for line in map(json.loads, demo.stdout) if line["health"])
+        finally:
+            demo.send_signal(signal.SIGTERM)
+        events = [json.loads(line)["event"] for line in demo.stdout]
+        assert demo.wait(30.0) == 0
+    assert started["event"] == "started"
+    assert started["simulator"]["devices"][0]["name"] == "d1"
+    assert health["site_id"] == "SITE-CL-001"
+    assert events[-1] == "stopping"
