@@ -225,6 +225,22 @@ def test_a_flood_over_the_link_is_bounded_told_and_kills_nobody(tmp_path: Path) 
         assert site.pids() == pids
 
 
+def test_root_routes_bodies_it_could_not_decode(tmp_path: Path) -> None:
+    """They are dead letters only at the receiver: root reads no body."""
+    with RunningSite(tmp_path) as site:
+        site.order("b1", "garbage", "a")
+        site.wait(cell="control", actor="b1", what="dead_letters", reason="to a: malformed")
+
+
+def test_a_cell_that_sends_no_frames_is_replaced(tmp_path: Path) -> None:
+    with RunningSite(tmp_path) as site:
+        site.order("b1", "babble")
+        site.wait(cell="b", actor="", what="restarting")
+        site.wait(2, actor="b2", what="started")
+        site.order("b1", "hello")
+        site.heard('"b1","hello"')
+
+
 def test_a_cell_told_to_end_by_others_is_started_again(tmp_path: Path) -> None:
     with RunningSite(tmp_path) as site:
         site.signal("b", signal.SIGTERM)

@@ -11,8 +11,9 @@ import msgspec
 
 from supervision.actor import Actor, ActorContext, StopReason
 from supervision.codec import Codec
-from supervision.envelope import Header, Lane
+from supervision.envelope import Frame, Header, Lane
 from supervision.events import Lifecycle, SiteReport
+from supervision.postoffice import PostOffice
 
 
 class Do(msgspec.Struct, frozen=True, array_like=True, tag="do"):
@@ -89,6 +90,23 @@ class Toy(Actor):
     def do_flood(self, argument: str) -> None:
         for _ in range(int(argument)):
             self.tell("flood")
+
+    def do_garbage(self, argument: str) -> None:
+        """Send a body that no codec made, past the context that would never do so."""
+        header = Header(
+            receiver=argument, sender=self.context.name, epoch=self.context.epoch, lane=Lane.CONTROL
+        )
+        self.post_office().dispatch(Frame(header, b"\xc1"))
+
+    def do_babble(self, _argument: str) -> None:
+        """Put bytes on the link that are no frames."""
+        link: Any = self.post_office()._to_link
+        link.__self__.sock.send(b"\xff" * 64)
+
+    def post_office(self) -> PostOffice:
+        life: Any = self.context
+        office: PostOffice = life._post_office
+        return office
 
     def do_start_cell(self, argument: str) -> None:
         self.context.start_cell(argument)
