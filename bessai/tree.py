@@ -21,8 +21,15 @@ from actors.watchdog.config import WatchdogConfig
 from bessai.cells import CONTROL, DEGRADABLE, TRAINER
 from bessai.config import SiteConfig
 from bessai.logs import LEVEL_VARIABLE
-from supervision.cell import SETUP_VARIABLE
-from supervision.spec import CellKind, CellSpec, ChildSpec, Intensity, OnExceeded, Restart
+from supervision.spec import (
+    SETUP_VARIABLE,
+    CellKind,
+    CellSpec,
+    ChildSpec,
+    Intensity,
+    OnExceeded,
+    Restart,
+)
 
 CODEC = "actors.messages:CODEC"
 WATCHERS = (API, PUBLISHER)

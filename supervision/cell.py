@@ -28,16 +28,13 @@ from supervision.incarnation import Incarnation, Report
 from supervision.link import Link, LinkClosedError, Waker
 from supervision.postoffice import PostOffice
 from supervision.process import die_with_parent, name_process
-from supervision.spec import CellKind, CellSpec, ChildSpec, load
+from supervision.spec import SETUP_VARIABLE, CellKind, CellSpec, ChildSpec, load
 from supervision.supervisor import Supervisor
 
 EXIT_FAILED = 70
 """An actor exceeded its intensity."""
 EXIT_ORPHANED = 72
 """Root was lost."""
-
-SETUP_VARIABLE = "CELL_SETUP"
-"""Environment variable that may name a `module:callable` to call with the cell's name before anything starts."""
 
 _DEAD_LETTER_PERIOD_S = 1.0
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import msgspec
 
+SETUP_VARIABLE = "CELL_SETUP"
+"""Environment variable that may name a `module:callable` to call with a cell's name before anything starts in it."""
+
 
 class SpecError(ValueError):
     """A specification that cannot be carried out; the message names the field and the fix."""
