@@ -37,7 +37,7 @@ def test_control_is_replaced_and_the_breach_meanwhile_is_answered(
     pid = calm.gateway.signal_cell("control", number)
     breach = calm.site.break_soc_limit("d1")
     assert calm.site.answer_s(breach) < 3.0
-    assert calm.gateway.pid_of("control") != pid
+    wait_for("a new process for control", lambda: calm.gateway.pid_of("control") != pid)
 
 
 def test_a_stopped_root_does_not_stop_the_guard(calm: Arena) -> None:
