@@ -74,6 +74,13 @@ class ActorContext(Protocol):
         """Put an object into the actor's own mailbox: completions of its own I/O, handed to `Actor.on_event`."""
         ...
 
+    def wake_at(self, mono_ns: int) -> None:
+        """Have `on_tick` called at `mono_ns` of the monotonic clock, or at the regular tick if that is earlier.
+
+        Only the last call counts, and only once. To be called from the actor's own thread.
+        """
+        ...
+
     def on_fence(self, release: Callable[[], None]) -> None:
         """Have `release` called if this incarnation is fenced (from another thread) or crashes.
 
@@ -104,7 +111,7 @@ class Actor(abc.ABC):
         """Handle one object that the actor posted to itself."""
 
     def on_tick(self) -> None:
-        """Do periodic work; called every `ChildSpec.tick_s`, also when messages keep arriving."""
+        """Do periodic work; called every `ChildSpec.tick_s`, and when `wake_at` says, whatever else arrives."""
 
     def on_stop(self, reason: StopReason) -> None:
         """Leave things in order; called at a regular stop, not after a crash or a hang."""

@@ -43,6 +43,8 @@ class CellProcess:
         """When root last heard a beat of this incarnation, or started it."""
         self.memory_bytes = 0
         self.killed_for = ""
+        self.forged_in = 0
+        """The incarnation that last sent something in another's name."""
         self.link: Link | None = None
         self.pidfd = -1
         self._process: subprocess.Popen[bytes] | None = None
@@ -143,5 +145,5 @@ class CellProcess:
             + (beat.dropped if beat else 0)
             + (self.link.dropped if self.link is not None else 0),
             abandoned_threads=beat.abandoned_threads if beat else 0,
-            actors=beat.actors if beat else (),
+            actors=(beat.actors if beat else None) or (),
         )

@@ -34,6 +34,6 @@ class Codec:
         """
         try:
             return self._decoder.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             msg = f"not a message: {error}"
             raise MalformedMessageError(msg) from error

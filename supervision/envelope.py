@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import enum
 import struct
+from collections.abc import Sequence
 
 import msgspec
 
-MAX_FRAME_BYTES = 1 << 20
-"""Larger frames are refused: by the sender as a dead letter, by a reader as a broken link."""
+MAX_FRAME_BYTES = 32 << 20
+"""A reader takes a larger frame for a broken link. The description of a cell of hundreds of devices fits."""
+
+MAX_BODY_BYTES = 1 << 20
+"""A larger message of an actor is a dead letter."""
+
+MAX_TRACE_CHARS = 512
+"""A message with a longer trace context is a dead letter; `traceparent` has 55 characters."""
+
+_MAX_HEADER_BYTES = (1 << 16) - 1
 
 _PREFIX = struct.Struct(">IH")
 
@@ -40,6 +49,13 @@ class Header(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Monotonic nanoseconds after which a command must not be carried out; 0 means no deadline."""
     trace: str = ""
     """W3C `traceparent`, or empty."""
+    also: tuple[str, ...] = ()
+    """Further receivers: what goes to many actors of other cells crosses a link once."""
+
+    @property
+    def receivers(self) -> tuple[str, ...]:
+        """Everybody it is for."""
+        return (self.receiver, *self.also)
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -47,6 +63,14 @@ class Frame(msgspec.Struct, frozen=True):
 
     header: Header
     body: bytes
+
+
+def addressed(frame: Frame, receivers: Sequence[str]) -> Frame:
+    """Return `frame` for these of its receivers only."""
+    if len(receivers) == 1 + len(frame.header.also):
+        return frame
+    header = msgspec.structs.replace(frame.header, receiver=receivers[0], also=tuple(receivers[1:]))
+    return Frame(header, frame.body)
 
 
 class BrokenLinkError(Exception):
@@ -57,14 +81,22 @@ _header_encoder = msgspec.msgpack.Encoder()
 _header_decoder = msgspec.msgpack.Decoder(Header)
 
 
+def is_oversized(frame: Frame) -> bool:
+    """Return whether `frame` is more than an actor may send."""
+    return len(frame.body) > MAX_BODY_BYTES or len(frame.header.trace) > MAX_TRACE_CHARS
+
+
 def pack(frame: Frame) -> bytes:
     """Return the bytes of `frame` as they go over a link.
 
     Raises:
-        ValueError: the frame is larger than `MAX_FRAME_BYTES`.
+        ValueError: the frame is larger than `MAX_FRAME_BYTES`, or its header than a header may be.
     """
     header = _header_encoder.encode(frame.header)
     length = len(header) + len(frame.body)
+    if len(header) > _MAX_HEADER_BYTES:
+        msg = f"header of a frame has {len(header)} bytes, limit {_MAX_HEADER_BYTES}"
+        raise ValueError(msg)
     if length > MAX_FRAME_BYTES:
         msg = f"frame to {frame.header.receiver} has {length} bytes, limit {MAX_FRAME_BYTES}"
         raise ValueError(msg)
@@ -107,7 +139,7 @@ def _cut(buffer: bytearray, start: int, header_length: int, end: int) -> Frame:
         body_start = start + header_length
         try:
             header = _header_decoder.decode(view[start:body_start])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             msg = f"frame header does not decode: {error}"
             raise BrokenLinkError(msg) from error
         return Frame(header, bytes(view[body_start:end]))

@@ -115,7 +115,8 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="beat
     """A cell's supervisor is alive, and this is what it sees."""
 
     mono_ns: int
-    actors: tuple[ActorReport, ...]
+    actors: tuple[ActorReport, ...] | None
+    """None: as told last; a cell of hundreds of actors tells of them less often than it beats."""
     dead_letters: int
     dropped: int
     abandoned_threads: int
@@ -131,6 +132,15 @@ class StartCell(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=
     """An actor asks root to start an on-demand cell."""
 
     cell: str
+
+
+class Pulse(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="pulse"):
+    """The site's watchdog actor tells root whether all that matters progresses: nothing else kicks watchdogs."""
+
+    mono_ns: int
+    progressing: bool
+    status: str
+    """In a few words, for people."""
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="ready"):
@@ -156,4 +166,4 @@ class Introduction(msgspec.Struct, frozen=True, array_like=True, kw_only=True, t
     """The actors that are told of every `Lifecycle`."""
 
 
-SupervisionMessage = Lifecycle | SiteReport | Beat | Stop | StartCell | Ready | Introduction
+SupervisionMessage = Lifecycle | SiteReport | Beat | Stop | StartCell | Pulse | Ready | Introduction

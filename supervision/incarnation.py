@@ -18,11 +18,12 @@ import msgspec
 import pykka
 
 from supervision.actor import Actor, StopReason
-from supervision.clock import Clock
+from supervision.clock import NS_PER_S, Clock
 from supervision.codec import Codec, MalformedMessageError
 from supervision.envelope import Frame, Header, Lane
 from supervision.events import ROOT, StartCell
 from supervision.mailbox import Delivery, Mailbox, OwnEvent, StopOrder, Tick
+from supervision.pool import Pool
 from supervision.postoffice import PostOffice
 from supervision.process import thread_cpu_ns
 from supervision.spec import ChildSpec, load
@@ -71,10 +72,21 @@ class Incarnation:
         post_office: PostOffice,
         clock: Clock,
         report: Report,
+        shared: tuple[bytes, ...] = (),
+        pool: Pool | None = None,
     ) -> None:
-        """Prepare; nothing runs before `launch`."""
+        """Prepare; nothing runs before `launch`. The factory is called with the config and `shared`."""
         self.spec = spec
-        self.mailbox = Mailbox(spec.mailbox, clock, tick_s=spec.tick_s)
+        self.shared = shared
+        self._pool = pool if spec.pooled else None
+        self._guest: _PooledShell | None = None
+        self.mailbox = Mailbox(
+            spec.mailbox,
+            clock,
+            tick_s=spec.tick_s,
+            tick_when_idle=spec.tick_when_idle,
+            ring=self._call if self._pool else None,
+        )
         self.completed = 0
         self.progress_ns = 0
         self.thread: threading.Thread | None = None
@@ -83,7 +95,7 @@ class Incarnation:
         self._post_office = post_office
         self._clock = clock
         self._report = report
-        self._fenced = threading.Event()
+        self._fenced = False
         self._releases: list[Callable[[], None]] = []
         self._cpu_ns: int | None = None
         self.finishing = False
@@ -106,13 +118,24 @@ class Incarnation:
     @property
     def fenced(self) -> bool:
         """Whether this incarnation has been given up."""
-        return self._fenced.is_set()
+        return self._fenced
+
+    @property
+    def idle_from_s(self) -> float:
+        """From when on it has completed nothing though it could have, in monotonic seconds."""
+        progress_s = self.progress_ns / NS_PER_S
+        if self._pool is None or self._guest is None:
+            return progress_s
+        return max(progress_s, self._pool.idle_from_s(self._guest, self.spec.liveness_s))
 
     def launch(self) -> None:
         """Open the address and start the thread."""
         self.progress_ns = self._clock.monotonic_ns()
         self._post_office.open(self.name, self.mailbox)
-        _Shell.start(self, self._codec)
+        if self._pool is None:
+            _Shell.start(self, self._codec)
+        else:
+            _PooledShell.start(self, self._codec)
 
     def send(
         self,
@@ -124,30 +147,35 @@ class Incarnation:
     ) -> None:
         """Encode `message` once and dispatch it to every receiver."""
         deadline_ns = 0 if ttl_s is None else self._clock.monotonic_ns() + int(ttl_s * 1e9)
-        body = self._codec.encode(message)
-        for receiver in receivers:
-            header = Header(
-                receiver=receiver,
-                sender=self.name,
-                epoch=self._epoch,
-                lane=lane,
-                deadline_ns=deadline_ns,
-                trace=trace,
-            )
-            frame = Frame(header, body)
-            if self._fenced.is_set():
-                self._post_office.bury(frame, "the sender is fenced")
-            else:
-                self._post_office.dispatch(frame)
+        if not receivers:
+            return
+        header = Header(
+            receiver=receivers[0],
+            sender=self.name,
+            epoch=self._epoch,
+            lane=lane,
+            deadline_ns=deadline_ns,
+            trace=trace,
+            also=receivers[1:],
+        )
+        frame = Frame(header, self._codec.encode(message))
+        if self._fenced:
+            self._post_office.bury(frame, "the sender is fenced")
+        else:
+            self._post_office.dispatch(frame)
 
     def post(self, event: object, *, urgent: bool = False) -> None:
         """Put `event` into the own mailbox, unless this life is over."""
         self.mailbox.post(event, urgent=urgent)
 
+    def wake_at(self, mono_ns: int) -> None:
+        """Call `on_tick` at that time too."""
+        self.mailbox.wake_at(mono_ns)
+
     def on_fence(self, release: Callable[[], None]) -> None:
         """Remember what to release when this incarnation is given up."""
         self._releases.append(release)
-        if self._fenced.is_set():
+        if self._fenced:
             release()
 
     def start_cell(self, cell: str) -> None:
@@ -162,6 +190,15 @@ class Incarnation:
         """Count a completed unit of work."""
         self.completed += 1
         self.progress_ns = self._clock.monotonic_ns()
+
+    def enter_pool(self, guest: _PooledShell) -> None:
+        """Be served by the cell's shared threads from now on."""
+        self._guest = guest
+        self._call()
+
+    def _call(self) -> None:
+        if self._pool is not None and self._guest is not None:
+            self._pool.schedule(self._guest)
 
     def end(self, outcome: Outcome) -> None:
         """Close the mailbox and report how this life ended, unless it was given up before."""
@@ -187,9 +224,11 @@ class Incarnation:
 
     def fence(self) -> None:
         """Give this incarnation up: nothing it sends counts any more, and what it holds is released."""
-        self._fenced.set()
+        self._fenced = True
         self._post_office.close(self.name, self.mailbox)
         self._release()
+        if self._pool is not None and self._guest is not None:
+            self._pool.abandon(self._guest)
         self.mailbox.order_stop(StopReason.RESTART)
 
     def _release(self) -> None:
@@ -201,25 +240,30 @@ class Incarnation:
 
         A thread that only waits is left alone: an exception that it cannot take would slow the whole process down.
         """
-        if self.thread is None or self.thread.ident is None or not self.thread.is_alive():
+        thread = self.thread
+        if thread is None or thread.ident is None or not thread.is_alive():
             return
-        spent_ns = thread_cpu_ns(self.thread.native_id or 0)
+        spent_ns = thread_cpu_ns(thread.native_id or 0)
         before_ns, self._cpu_ns = self._cpu_ns, spent_ns
         if before_ns is not None and spent_ns - before_ns > _BURNING_NS:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self.thread.ident), ctypes.py_object(Abandoned)
+                ctypes.c_ulong(thread.ident), ctypes.py_object(Abandoned)
             )
 
     def stack(self) -> str:
         """Return the Python stack of the incarnation's thread, or a note that it has none."""
-        frame = None if self.thread is None else sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001
+        thread = self.thread
+        frame = None if thread is None else sys._current_frames().get(thread.ident or 0)  # noqa: SLF001
         if frame is None:
             return "the thread has no Python frame"
         return "".join(traceback.format_stack(frame))
 
     def is_running(self) -> bool:
-        """Return whether the thread still exists, useful or not."""
-        return self.thread is not None and self.thread.is_alive()
+        """Return whether its thread still exists, useful or not; a pooled one has none while it has nothing to do."""
+        thread = self.thread
+        if thread is not None:
+            return thread.is_alive()
+        return self._guest is not None and not self._guest.actor_stopped.is_set()
 
 
 class _Shell(pykka.ThreadingActor):
@@ -238,8 +282,11 @@ class _Shell(pykka.ThreadingActor):
 
     def on_start(self) -> None:
         self._life.thread = threading.current_thread()
-        self._life.thread.name = self._life.name
+        self._name_thread(self._life.thread)
         self._watch(self._begin)
+
+    def _name_thread(self, thread: threading.Thread) -> None:
+        thread.name = self._life.name
 
     def on_receive(self, message: Any) -> None:  # noqa: ANN401 - as Pykka declares it
         self._watch(lambda: self._serve(message))
@@ -247,7 +294,7 @@ class _Shell(pykka.ThreadingActor):
             self._leave(Finished())
 
     def _begin(self) -> None:
-        actor: Actor = load(self._life.spec.factory)(self._life.spec.config)
+        actor: Actor = load(self._life.spec.factory)(self._life.spec.config, *self._life.shared)
         self._actor = actor
         actor.on_start(self._life)
         self._life.started()
@@ -299,6 +346,62 @@ class _Shell(pykka.ThreadingActor):
             raise  # Pykka logs it, and gives it to whoever asked
         except BaseException as error:  # noqa: BLE001 - Pykka would stop every actor of the process on it
             self._leave(_crash(error))
+
+
+class _PooledShell(_Shell):
+    """The same, served by the threads of a pool: Pykka leaves it to an actor how its loop is run."""
+
+    scheduled = False
+    running = False
+    due_s = float("inf")
+    turn_s = 0.0
+    _begun = False
+
+    def _start_actor_loop(self) -> None:
+        self._life.enter_pool(self)
+
+    def _name_thread(self, thread: threading.Thread) -> None:
+        pass  # it serves others too
+
+    def serve(self, units: int, thread: threading.Thread) -> bool:
+        """Do up to so many units of work; return whether more may wait."""
+        self._life.thread = thread
+        try:
+            return all(self._unit() for _ in range(units))
+        finally:
+            self._life.thread = None
+
+    def next_s(self) -> float:
+        """Return when the next tick is due; never for one that has ended."""
+        return float("inf") if self.actor_stopped.is_set() else self._life.mailbox.due_s
+
+    def forsake(self) -> None:
+        """Leave the registry: whoever served it has ended with it."""
+        self.actor_stopped.set()
+        pykka.ActorRegistry.unregister(self.actor_ref)
+
+    def _unit(self) -> bool:
+        """Do one unit of work; return whether there was one."""
+        if self.actor_stopped.is_set():
+            return False
+        if not self._begun:
+            self._begun = True
+            self._actor_loop_setup()
+            return True
+        delivery = self._life.mailbox.take()
+        if delivery is None:
+            return False
+        try:
+            answer = self._handle_receive(delivery.message)
+        except Exception:  # noqa: BLE001 - it has been reported; as in Pykka's own loop the asker gets it, or the log
+            if delivery.reply_to is not None:
+                delivery.reply_to.set_exception()
+            else:
+                self._handle_failure(*sys.exc_info())
+        else:
+            if delivery.reply_to is not None:
+                delivery.reply_to.set(answer)
+        return True
 
 
 def _crash(error: BaseException) -> Crashed:

@@ -1,14 +1,14 @@
 """The bounded queue under every mailbox and every link: three lanes with a policy each.
 
-Control is never dropped for a sender that keeps within its share; a sender that floods is refused its further frames
-and hurts nobody else. Of the latest lane only the newest frame per sender and receiver is kept. Telemetry drops its
-oldest frame when full. Control is served first, but a waiting lane is passed over at most `MAX_PASSED_OVER` times, so
-that a flood of commands cannot starve the measurements that judge them.
+Control is never dropped for a sender that keeps within its share; a sender that floods is refused its further frames,
+and senders are served in turn, so that nobody waits behind a flood. Of the latest lane only the newest frame per sender
+and receivers is kept. Telemetry drops its oldest frame when full. Control is served first, but a waiting lane is passed
+over at most `MAX_PASSED_OVER` times, so that a flood of commands cannot starve the measurements that judge them.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 
 from supervision.envelope import Frame, Lane
 
@@ -22,9 +22,10 @@ class Lanes:
         """Hold at most `control_per_sender` control frames of each sender and `telemetry` frames of telemetry."""
         self._control_per_sender = control_per_sender
         self._telemetry_capacity = telemetry
-        self._control: deque[Frame] = deque()
-        self._per_sender: Counter[str] = Counter()
-        self._latest: dict[tuple[str, str], Frame] = {}
+        self._control: dict[str, deque[Frame]] = {}
+        """Of each sender that has any waiting; the first is served next."""
+        self._waiting_control = 0
+        self._latest: dict[tuple[str, tuple[str, ...]], Frame] = {}
         self._telemetry: deque[Frame] = deque()
         self._passed_over = [0, 0, 0]
         self.dropped = 0
@@ -34,7 +35,7 @@ class Lanes:
 
     def __len__(self) -> int:
         """Return how many frames wait."""
-        return len(self._control) + len(self._latest) + len(self._telemetry)
+        return self._waiting_control + len(self._latest) + len(self._telemetry)
 
     def put(self, frame: Frame) -> bool:
         """Queue `frame`; return False if it was refused because its sender floods the control lane."""
@@ -42,7 +43,7 @@ class Lanes:
             case Lane.CONTROL:
                 return self._put_control(frame)
             case Lane.LATEST:
-                self._latest[frame.header.sender, frame.header.receiver] = frame
+                self._latest[frame.header.sender, frame.header.receivers] = frame
             case Lane.TELEMETRY:
                 self._put_telemetry(frame)
         return True
@@ -68,12 +69,12 @@ class Lanes:
         return frames
 
     def _put_control(self, frame: Frame) -> bool:
-        sender = frame.header.sender
-        if self._per_sender[sender] >= self._control_per_sender:
+        queue = self._control.setdefault(frame.header.sender, deque())
+        if len(queue) >= self._control_per_sender:
             self.refused += 1
             return False
-        self._per_sender[sender] += 1
-        self._control.append(frame)
+        queue.append(frame)
+        self._waiting_control += 1
         return True
 
     def _put_telemetry(self, frame: Frame) -> None:
@@ -83,17 +84,22 @@ class Lanes:
         self._telemetry.append(frame)
 
     def _pop_control(self) -> Frame:
-        frame = self._control.popleft()
-        sender = frame.header.sender
-        self._per_sender[sender] -= 1
-        if not self._per_sender[sender]:
-            del self._per_sender[sender]
+        """Return the oldest frame of the sender whose turn it is, who then goes to the end."""
+        sender = next(iter(self._control))
+        queue = self._control.pop(sender)
+        frame = queue.popleft()
+        self._waiting_control -= 1
+        if queue:
+            self._control[sender] = queue
         return frame
 
     def _next_lane(self) -> Lane | None:
-        waiting = [lane for lane, queue in self._queues() if queue]
-        if not waiting:
+        if not (self._control or self._latest or self._telemetry):
             return None
+        waiting = [lane for lane, queue in self._queues() if queue]
+        if len(waiting) == 1:
+            self._passed_over[waiting[0]] = 0
+            return waiting[0]
         starved = [lane for lane in waiting if self._passed_over[lane] >= MAX_PASSED_OVER]
         chosen = (starved or waiting)[0]
         for lane in waiting:

@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 
 import setproctitle
 
@@ -34,6 +36,31 @@ def spawn(
 def name_process(title: str) -> None:
     """Make the process list show `title`."""
     setproctitle.setproctitle(title)
+
+
+def go_first() -> None:
+    """Have this thread, and those that it starts from now on, run before all that has no real-time priority.
+
+    Raises:
+        PermissionError: that takes CAP_SYS_NICE or a limit of real-time priority (RLIMIT_RTPRIO) of 1 and more.
+    """
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
+
+
+def may_go_first() -> bool:
+    """Return whether `go_first` is permitted to this process; a thread that ends with it tries."""
+    permitted = False
+
+    def try_it() -> None:
+        nonlocal permitted
+        with suppress(PermissionError):
+            go_first()
+            permitted = True
+
+    thread = threading.Thread(target=try_it)
+    thread.start()
+    thread.join()
+    return permitted
 
 
 def die_with_parent(parent_pid: int) -> None:

@@ -18,12 +18,13 @@ import msgspec
 from supervision.actor import StopReason
 from supervision.cellprocess import CellProcess
 from supervision.clock import Clock, SystemClock
-from supervision.envelope import Frame, Header, Lane
+from supervision.envelope import Frame, Header, Lane, addressed
 from supervision.events import (
     ROOT,
     Beat,
     Introduction,
     Lifecycle,
+    Pulse,
     Ready,
     SiteReport,
     StartCell,
@@ -33,8 +34,9 @@ from supervision.events import (
 )
 from supervision.intensity import Verdict
 from supervision.link import LinkClosedError, Waker
+from supervision.outside import Outside
 from supervision.process import name_process, reap_strangers
-from supervision.spec import CellKind, CellSpec, SpecError
+from supervision.spec import CellKind, CellSpec, refuse_duplicates
 
 REPORT_PERIOD_S = 0.25
 STARTUP_PATIENCE_S = 5.0
@@ -43,7 +45,7 @@ _MEASURE_PERIOD_S = 0.1
 _ABSENCE_S = 0.5
 _MEGABYTE = 1 << 20
 
-CellMessage = Beat | Ready | Lifecycle | StartCell
+CellMessage = Beat | Ready | Lifecycle | StartCell | Pulse
 """What root decodes: frames addressed to itself."""
 
 
@@ -60,17 +62,19 @@ class Root:
         title: str = "bessai",
         clock: Clock | None = None,
         on_event: Callable[[Lifecycle], None] = lambda _event: None,
+        outside: Outside | None = None,
     ) -> None:
         """Prepare the site.
 
         `generation` must rise with every start of the site. `watchers` are the actors that are told of each
         `Lifecycle`, `reporters` those that get a `SiteReport` a few times a second. `on_event` is for the log.
+        `outside` is told of the site's progress and of its stop.
 
         Raises:
             SpecError: two cells or two actors have the same name.
         """
-        _refuse_duplicates("cell", [cell.name for cell in cells])
-        _refuse_duplicates("actor", [child.name for cell in cells for child in cell.children])
+        refuse_duplicates("cell", [cell.name for cell in cells])
+        refuse_duplicates("actor", [child.name for cell in cells for child in cell.children])
         rng = random.Random()  # noqa: S311 - jitter, not a secret
         self._cells = {c.name: CellProcess(c, rng, title=f"{title}: cell {c.name}") for c in cells}
         self._home = {child.name: self._cells[c.name] for c in cells for child in c.children}
@@ -80,6 +84,7 @@ class Root:
         self._title = title
         self._clock = clock or SystemClock()
         self._on_event = on_event
+        self._outside = outside or Outside()
         self._started_ns = self._clock.monotonic_ns()
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(CellMessage)
@@ -88,6 +93,8 @@ class Root:
         self._report_due_s = 0.0
         self._measure_due_s = 0.0
         self._stepped_s = self._clock.monotonic_s()
+        last_first = list(self._cells.values())[::-1]
+        self._stop_order = sorted(last_first, key=lambda cell: cell.spec.listens_last)
         self._stopping = False
         self._hastened = False
 
@@ -104,7 +111,7 @@ class Root:
         return 0 if all(not cell.killed_for for cell in self._cells.values()) else 1
 
     def stop(self) -> None:
-        """Stop every cell, the last started first; a second call does not wait for them."""
+        """Stop every cell, the last started first, those that listen last after them; a second call does not wait."""
         self._hastened = self._stopping
         self._stopping = True
         self._waker.wake()
@@ -116,6 +123,7 @@ class Root:
         for cell in self._cells.values():
             self._look_after(cell, now_s)
         if self._stopping:
+            self._outside.stop()
             self._stop_in_order(now_s)
         else:
             self._start_in_order(now_s)
@@ -202,7 +210,7 @@ class Root:
                 pass
 
     def _stop_in_order(self, now_s: float) -> None:
-        for cell in reversed(self._cells.values()):
+        for cell in self._stop_order:
             match cell.state:
                 case State.IDLE | State.STOPPED:
                     continue
@@ -257,8 +265,17 @@ class Root:
         for frame in frames:
             if frame.header.receiver == ROOT:
                 self._on_message(cell, frame)
-            else:
+            elif self._home.get(frame.header.sender) is cell:
                 self._route(frame)
+            else:
+                self._on_forged(cell, frame.header)
+
+    def _on_forged(self, cell: CellProcess, header: Header) -> None:
+        """Deliver nothing in the name of an actor that lives elsewhere: rights hang on names. Tell it once a life."""
+        if cell.forged_in != cell.incarnation:
+            cell.forged_in = cell.incarnation
+            reason = f"to {header.receiver}: {header.sender} does not live in {cell.spec.name}"
+            self._event(cell, What.DEAD_LETTERS, reason)
 
     def _on_lost_link(self, cell: CellProcess, reason: str) -> None:
         """Stop listening; a process that lives on without its link is of no use."""
@@ -269,9 +286,14 @@ class Root:
         cell.reason = f"link lost: {reason}"
 
     def _route(self, frame: Frame) -> None:
-        home = self._home.get(frame.header.receiver)
-        if home is not None and home.link is not None and not home.link.closed:
-            home.link.send(frame)
+        homes: dict[str, list[str]] = {}
+        for receiver in frame.header.receivers:
+            if home := self._home.get(receiver):
+                homes.setdefault(home.spec.name, []).append(receiver)
+        for name, receivers in homes.items():
+            link = self._cells[name].link
+            if link is not None and not link.closed:
+                link.send(addressed(frame, receivers))
 
     def _on_message(self, cell: CellProcess, frame: Frame) -> None:
         try:
@@ -289,10 +311,16 @@ class Root:
                 self._spread(message)
             case StartCell(cell=name):
                 self._on_request(name)
+            case Pulse() if self._home.get(frame.header.sender) is cell:
+                self._outside.hear(message, frame.header.sender, self._clock.monotonic_ns())
+            case Pulse():
+                self._on_forged(cell, frame.header)
             case _:
                 assert_never(message)
 
     def _on_beat(self, cell: CellProcess, beat: Beat) -> None:
+        if beat.actors is None and cell.last_beat is not None:
+            beat = msgspec.structs.replace(beat, actors=cell.last_beat.actors)
         cell.last_beat = beat
         cell.heard_s = self._clock.monotonic_s()
         if beat.abandoned_threads > cell.spec.max_abandoned_threads:
@@ -371,10 +399,3 @@ def _what_ended(cell: CellProcess, *, normal: bool, stopping: bool) -> What:
     if normal:
         return What.STOPPED if stopping else What.FINISHED
     return What.CRASHED
-
-
-def _refuse_duplicates(kind: str, names: Sequence[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            msg = f"two {kind}s are named {name!r}: names must be unique"
-            raise SpecError(msg)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -98,10 +98,16 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     factory: str
     """`module:callable`; called in the actor's own thread with `config`, returns an `Actor`."""
     config: bytes = b""
+    shared: str = ""
+    """Key of the cell's `shared` bytes that the factory is given as a second argument; empty: it gets none."""
     restart: Restart = Restart.PERMANENT
     on_exceeded: OnExceeded = OnExceeded.ESCALATE
     tick_s: float = 0.1
     """Period of `Actor.on_tick`; also what makes progress visible while no message arrives."""
+    pooled: bool = False
+    """Whether it shares a few threads with the other pooled actors of its cell, instead of having one of its own."""
+    tick_when_idle: bool = False
+    """Whether a regular tick comes only after `tick_s` without other work."""
     liveness_s: float = 1.0
     """Longest time without a completed unit of work before the incarnation counts as hung."""
     start_s: float = 10.0
@@ -162,8 +168,16 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True):
     backoff: Backoff = Backoff(initial_s=0.02)
     intensity: Intensity = Intensity(max_restarts=5, window_s=30.0)
     quarantine_s: float = 60.0
+    nice: int = 0
+    """How far it stands back when the processors are short, from 0 to 19, as nice(2) counts."""
+    realtime: bool = False
+    """Whether it goes before all that has no real-time priority, if that is permitted."""
     environment: dict[str, str] = {}
     """Added to the environment of the process."""
+    listens_last: bool = False
+    """Whether it is stopped after all others, so that it hears what they say to their end."""
+    shared: dict[str, bytes] = {}
+    """What many of its actors are told alike, and so is not repeated for each."""
 
     def __post_init__(self) -> None:
         """Refuse a specification that cannot be supervised."""
@@ -172,7 +186,27 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True):
         _require(
             0 < self.beat_s < self.liveness_s, "beat_s", self.beat_s, "above 0 and below liveness_s"
         )
+        _require(0 <= self.nice <= 19, "nice", self.nice, "from 0 to 19")  # noqa: PLR2004 - as nice(2) counts
         _require(self.memory_limit_mb > 0, "memory_limit_mb", self.memory_limit_mb, "above 0")
+        for child in self.children:
+            _require(
+                not child.shared or child.shared in self.shared,
+                f"{child.name}.shared",
+                child.shared,
+                "a key of the cell's shared",
+            )
+
+
+def refuse_duplicates(kind: str, names: Sequence[str]) -> None:
+    """Let every name of a `kind` be there once.
+
+    Raises:
+        SpecError: one is there twice.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            msg = f"two {kind}s are named {name!r}: names must be unique"
+            raise SpecError(msg)
 
 
 def load(reference: str) -> Callable[..., Any]:

@@ -6,13 +6,14 @@ It does no work of its own: it never blocks, asks, reads or writes. Incarnations
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol, assert_never
 
 from supervision.actor import StopReason
-from supervision.clock import NS_PER_S, Clock
+from supervision.clock import Clock
 from supervision.events import ActorReport, Lifecycle, State, What
 from supervision.incarnation import Crashed, Finished, Outcome, Started, Stopped
 from supervision.intensity import RestartHistory, Verdict
@@ -31,6 +32,11 @@ class Life(Protocol):
     completed: int
     progress_ns: int
     mailbox: Mailbox
+
+    @property
+    def idle_from_s(self) -> float:
+        """From when on it has completed nothing though it could have, in monotonic seconds."""
+        ...
 
     @property
     def epoch(self) -> int:
@@ -77,6 +83,8 @@ class _Child:
         """When a backing-off or quarantined child is started, or a stopping one is given up."""
         self.since_s = 0.0
         """When the present state began."""
+        self.look_s = 0.0
+        """Before this nothing can be wrong with it, nor is anything to be done for it."""
         self.reason = ""
         self.dropped_before = 0
 
@@ -101,7 +109,11 @@ class _Child:
 
 
 class Supervisor:
-    """Starts the actors of `spec` in order, keeps them running, and stops them in reverse order."""
+    """Starts the actors of `spec` in order, keeps them running, stops them in reverse order.
+
+    Pooled actors that follow one another are alike, and are stopped together. They are started together too, but for
+    the first of them: what it imports and builds is there for the others then.
+    """
 
     def __init__(
         self,
@@ -120,6 +132,12 @@ class Supervisor:
         self._clock = clock
         self._tell = tell
         self._wake = wake
+        self._unstarted = deque(
+            together
+            for alike in _alike(self._children.values())
+            for together in (alike[:1], alike[1:])
+            if together
+        )
         self._reports: deque[tuple[str, int, Outcome]] = deque()
         self._abandoned: list[Life] = []
         self._stopping: StopReason | None = None
@@ -134,6 +152,11 @@ class Supervisor:
         return all(child.resolved for child in self._children.values())
 
     @property
+    def stopping(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._stopping is not None
+
+    @property
     def stopped(self) -> bool:
         """Whether a stop was asked for and every actor has ended."""
         return self._stopping is not None and all(
@@ -144,6 +167,11 @@ class Supervisor:
     def done(self) -> bool:
         """Whether every actor has ended for good, by its own restart type."""
         return not self.failure and all(c.state is State.STOPPED for c in self._children.values())
+
+    @property
+    def has_reports(self) -> bool:
+        """Whether an incarnation has reported something that `step` has not seen."""
+        return bool(self._reports)
 
     @property
     def abandoned_threads(self) -> int:
@@ -172,7 +200,8 @@ class Supervisor:
         while self._reports:
             self._on_report(*self._reports.popleft(), now_s)
         for child in self._children.values():
-            self._look_after(child, now_s)
+            if child.look_s <= now_s:
+                self._look_after(child, now_s)
         for life in self._abandoned:
             life.interrupt()
         if self._stopping is None:
@@ -188,23 +217,26 @@ class Supervisor:
         self._stepped_s = now_s
 
     def _next_s(self, now_s: float) -> float:
+        backing_off, stopping = State.BACKING_OFF, State.STOPPING
         due = [
             c.due_s
             for c in self._children.values()
-            if c.state in {State.BACKING_OFF, State.STOPPING}
+            if c.state is backing_off or c.state is stopping  # a set would hash hundreds of states
         ]
         pause_s = self._spec.beat_s / 2 if self._stopping is None else _STOP_STEP_S
         return min([now_s + pause_s, *due])
 
     def _start_in_order(self, now_s: float) -> None:
-        for child in self._children.values():
-            if child.state is State.IDLE:
-                self._start(child, now_s)
-            if child.state is State.STARTING and now_s - child.since_s < STARTUP_PATIENCE_S:
+        while self._unstarted:
+            for child in self._unstarted[0]:
+                if child.state is State.IDLE:
+                    self._start(child, now_s)
+            if any(_holds_up(child, now_s) for child in self._unstarted[0]):
                 return
+            self._unstarted.popleft()
 
     def _start(self, child: _Child, now_s: float) -> None:
-        child.state, child.since_s = State.STARTING, now_s
+        self._enter(child, State.STARTING, now_s)
         child.life = self._launch(child.spec, self.take_report)
         child.life.launch()
 
@@ -262,9 +294,12 @@ class Supervisor:
 
     def _look_after(self, child: _Child, now_s: float) -> None:
         match child.state:
-            case State.RUNNING if self._late(child, now_s) > child.spec.liveness_s:
-                self._abandon(child, f"no progress for {self._late(child, now_s):.2f} s", now_s)
-            case State.STARTING if now_s - child.since_s > child.spec.start_s:
+            case State.RUNNING:
+                late_s = self._late(child, now_s)
+                child.look_s = now_s + child.spec.liveness_s - late_s
+                if late_s > child.spec.liveness_s:
+                    self._abandon(child, f"no progress for {late_s:.2f} s", now_s)
+            case State.STARTING if self._late(child, now_s) > child.spec.start_s:
                 self._abandon(child, f"not started within {child.spec.start_s} s", now_s)
             case State.BACKING_OFF if now_s >= child.due_s:
                 self._start(child, now_s)
@@ -285,34 +320,39 @@ class Supervisor:
         self._abandoned.append(life)
 
     def _stop_in_order(self, now_s: float, reason: StopReason) -> None:
-        for child in reversed(self._children.values()):
-            match child.state:
-                case State.STOPPED:
-                    continue
-                case State.RUNNING | State.STARTING if child.life is not None:
-                    child.life.order_stop(reason)
-                    self._rest(child, State.STOPPING, now_s, child.spec.shutdown_s)
-                case State.STOPPING if now_s >= child.due_s and child.life is not None:
-                    self._event(
-                        child,
-                        What.HUNG,
-                        f"not stopped within {child.spec.shutdown_s} s",
-                        child.life.stack(),
-                    )
-                    self._cut_off(child.life)
-                    self._enter(child, State.STOPPED, now_s)
-                case State.STOPPING:
-                    pass
-                case _:
-                    self._enter(child, State.STOPPED, now_s)
-            return
+        """Stop the last started first, those that are alike together."""
+        for alike in reversed(_alike(self._children.values())):
+            ended = [self._has_stopped(child, now_s, reason) for child in reversed(alike)]
+            if not all(ended):
+                return
+
+    def _has_stopped(self, child: _Child, now_s: float, reason: StopReason) -> bool:
+        """Take `child` one step further towards its end; return whether it is there."""
+        match child.state:
+            case State.STOPPED:
+                return True
+            case State.RUNNING | State.STARTING if child.life is not None:
+                child.life.order_stop(reason)
+                self._rest(child, State.STOPPING, now_s, child.spec.shutdown_s)
+            case State.STOPPING if now_s >= child.due_s and child.life is not None:
+                why = f"not stopped within {child.spec.shutdown_s} s"
+                self._event(child, What.HUNG, why, child.life.stack())
+                self._cut_off(child.life)
+                self._enter(child, State.STOPPED, now_s)
+                return True
+            case State.STOPPING:
+                pass
+            case _:
+                self._enter(child, State.STOPPED, now_s)
+                return True
+        return False
 
     def _late(self, child: _Child, now_s: float) -> float:
-        progress_s = child.life.progress_ns / NS_PER_S if child.life is not None else now_s
-        return now_s - max(progress_s, self._excused_s)
+        idle_from_s = child.life.idle_from_s if child.life is not None else now_s
+        return now_s - max(idle_from_s, self._excused_s)
 
     def _enter(self, child: _Child, state: State, now_s: float) -> None:
-        child.state, child.since_s = state, now_s
+        child.state, child.since_s, child.look_s = state, now_s, now_s
 
     def _rest(self, child: _Child, state: State, now_s: float, delay_s: float) -> None:
         self._enter(child, state, now_s)
@@ -333,3 +373,14 @@ class Supervisor:
                 epoch=child.life.epoch if child.life else 0,
             )
         )
+
+
+def _alike(children: Iterable[_Child]) -> list[list[_Child]]:
+    """Return the children in order, those together that may start and stop at the same time."""
+    groups = itertools.groupby(children, lambda child: "" if child.spec.pooled else child.spec.name)
+    return [list(group) for _, group in groups]
+
+
+def _holds_up(child: _Child, now_s: float) -> bool:
+    """Return whether the next ones wait for the start of `child`."""
+    return child.state is State.STARTING and now_s - child.since_s < STARTUP_PATIENCE_S

@@ -184,7 +184,8 @@ class RunningSite:
             key: own.pop(key) for key in list(own) if key in {c.name for c in cell.children}
         }
         children = tuple(
-            msgspec.structs.replace(c, **by_actor.get(c.name, {})) for c in cell.children
+            msgspec.structs.replace(c, **by_actor.get(c.name, {}))
+            for c in own.pop("children", cell.children)
         )
         return msgspec.structs.replace(cell, children=children, **own)
 

@@ -30,6 +30,9 @@ HEADERS = st.builds(
     deadline_ns=st.integers(0, 2**63 - 1),
     trace=st.text(max_size=60),
 )
+DEEP = b"\x91" * 50_000 + b"\xc0"
+"""Arrays in arrays, deeper than a decoder recurses."""
+GOOD = ["receiver", "sender", 1, 0, 0, ""]
 FRAMES = st.builds(Frame, HEADERS, st.binary(max_size=300))
 
 
@@ -57,11 +60,36 @@ def test_a_frame_beyond_the_limit_is_refused_by_name() -> None:
         pack(frame)
 
 
-def test_a_header_of_other_types_breaks_the_link() -> None:
-    header = msgspec.msgpack.encode([1, 2, "three"])
-    data = (len(header)).to_bytes(4, "big") + len(header).to_bytes(2, "big") + header
+def test_a_header_beyond_the_limit_is_refused() -> None:
+    frame = Frame(Header(receiver="api", sender="a", epoch=1, trace="x" * 70_000), b"")
+    with pytest.raises(ValueError, match="header of a frame has"):
+        pack(frame)
+
+
+def framed(header: bytes) -> bytes:
+    return len(header).to_bytes(4, "big") + len(header).to_bytes(2, "big") + header
+
+
+@given(st.integers(0, 5), st.one_of(st.none(), st.lists(st.booleans()), st.binary()))
+def test_a_header_with_a_field_of_another_type_breaks_the_link(field: int, value: object) -> None:
+    header = msgspec.msgpack.encode([*GOOD[:field], value, *GOOD[field + 1 :]])
     with pytest.raises(BrokenLinkError, match="header does not decode"):
-        FrameReader().feed(data)
+        FrameReader().feed(framed(header))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\x97" + msgspec.msgpack.encode(GOOD)[1:] + DEEP,
+        msgspec.msgpack.encode(GOOD).replace(b"sender", b"\xff" * 6),
+        msgspec.msgpack.encode(GOOD[:2]),
+        b"",
+    ],
+    ids=["deep", "not text", "short", "empty"],
+)
+def test_a_header_that_is_none_breaks_the_link(header: bytes) -> None:
+    with pytest.raises(BrokenLinkError, match="header does not decode"):
+        FrameReader().feed(framed(header))
 
 
 def test_an_impossible_length_breaks_the_link() -> None:
@@ -75,6 +103,11 @@ def test_an_impossible_length_breaks_the_link() -> None:
 )
 def test_a_message_survives_the_codec(message: Do | Did) -> None:
     assert CODEC.decode(CODEC.encode(message)) == message
+
+
+def test_a_message_nested_deeper_than_the_stack_is_malformed() -> None:
+    with pytest.raises(MalformedMessageError):
+        CODEC.decode(b"\x94\xa2do\xa1x\xa1y" + DEEP)
 
 
 @given(st.binary(max_size=100))

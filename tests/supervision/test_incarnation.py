@@ -19,6 +19,7 @@ from supervision.actor import StopReason
 from supervision.clock import SystemClock
 from supervision.envelope import Frame, Header, Lane
 from supervision.incarnation import Crashed, Finished, Incarnation, Outcome, Started, Stopped
+from supervision.pool import Pool
 from supervision.postoffice import PostOffice
 from supervision.spec import ChildSpec, MailboxSpec
 from tests.supervision.toys import CODEC, Did, Do, Toy
@@ -62,10 +63,12 @@ def build(config: bytes) -> Observed:
 class World:
     """A post office, the lives in it, and what they report."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pooled: bool) -> None:
+        self.pooled = pooled
+        self.pool = Pool(SystemClock())
         self.linked: SimpleQueue[Frame] = SimpleQueue()
         self.reports: SimpleQueue[tuple[str, int, Outcome]] = SimpleQueue()
-        self.office = PostOffice(["a", "b", "far"], self._to_link)
+        self.office = PostOffice(["a", "b", "far"], self._to_link, local=["a", "b"])
         self.epoch = 0
 
     def _to_link(self, frame: Frame) -> bool:
@@ -82,6 +85,7 @@ class World:
             factory="tests.supervision.test_incarnation:build",
             config=msgspec.json.encode({"to": "far", **config}),
             tick_s=0.05,
+            pooled=self.pooled,
             mailbox=MailboxSpec(control_per_sender=2),
         )
         life = Incarnation(
@@ -91,6 +95,7 @@ class World:
             post_office=self.office,
             clock=SystemClock(),
             report=self._report,
+            pool=self.pool,
         )
         life.launch()
         return life
@@ -119,10 +124,10 @@ class World:
         return [letter.reason for letter in self.office.take_dead()]
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
+@pytest.fixture(params=[False, True], ids=["own thread", "pooled"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
     LIVES.clear()
-    yield World()
+    yield World(pooled=request.param)
     pykka.ActorRegistry.stop_all(block=False)
 
 
@@ -204,9 +209,11 @@ def test_messages_left_when_an_actor_ends_become_dead_letters(world: World) -> N
 
 def test_actor_threads_are_daemonic_so_a_hung_one_cannot_keep_a_process(world: World) -> None:
     life = world.running()
+    world.tell("hang", "30")
+    assert LIVES[0].entered.wait(PATIENCE_S)
     assert life.thread is not None
     assert life.thread.daemon
-    assert life.thread.name == "a"
+    assert world.pooled or life.thread.name == "a"
 
 
 def eventually_within(holds: Callable[[], object], seconds: float) -> bool:

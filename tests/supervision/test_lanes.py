@@ -70,3 +70,23 @@ def test_one_flooding_sender_does_not_cost_another_its_share() -> None:
     lanes.put(frame(Lane.CONTROL, "flooder"))
     assert not lanes.put(frame(Lane.CONTROL, "flooder"))
     assert lanes.put(frame(Lane.CONTROL, "honest"))
+
+
+def test_nobody_waits_behind_a_flood_of_control() -> None:
+    lanes = Lanes(control_per_sender=1000, telemetry=TELEMETRY)
+    for _ in range(1000):
+        lanes.put(frame(Lane.CONTROL, "flooder"))
+    lanes.put(frame(Lane.CONTROL, "honest"))
+    served = [f.header.sender for f in lanes.drain()]
+    assert served.index("honest") <= 1
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=60))
+def test_what_one_sender_sends_is_served_in_its_order(senders: list[str]) -> None:
+    lanes = Lanes(control_per_sender=60, telemetry=TELEMETRY)
+    for number, sender in enumerate(senders):
+        lanes.put(frame(Lane.CONTROL, sender, bytes([number])))
+    served = lanes.drain()
+    for sender in set(senders):
+        bodies = [f.body for f in served if f.header.sender == sender]
+        assert bodies == sorted(bodies)

@@ -8,7 +8,7 @@ from typing import Any
 from supervision.actor import StopReason
 from supervision.clock import ManualClock
 from supervision.envelope import Frame, Header, Lane
-from supervision.mailbox import Acceptance, Mailbox, OwnEvent, StopOrder, Tick
+from supervision.mailbox import Acceptance, Bell, Mailbox, OwnEvent, StopOrder, Tick
 from supervision.spec import MailboxSpec
 
 
@@ -16,12 +16,14 @@ def frame(lane: Lane = Lane.CONTROL, sender: str = "a") -> Frame:
     return Frame(Header(receiver="r", sender=sender, epoch=1, lane=lane), b"")
 
 
-def box(clock: ManualClock, **spec: int) -> Mailbox:
-    def wait(condition: threading.Condition, timeout_s: float) -> None:
-        assert condition.acquire(blocking=False) is False
-        clock.advance(timeout_s)
-
-    return Mailbox(MailboxSpec(**spec), clock, tick_s=1.0, wait=wait)
+def box(clock: ManualClock, *, tick_when_idle: bool = False, **spec: int) -> Mailbox:
+    return Mailbox(
+        MailboxSpec(**spec),
+        clock,
+        tick_s=1.0,
+        tick_when_idle=tick_when_idle,
+        wait=clock.advance,
+    )
 
 
 def kinds(mailbox: Mailbox, count: int) -> list[Any]:
@@ -33,6 +35,44 @@ def test_an_idle_mailbox_ticks_at_its_period() -> None:
     mailbox = box(clock)
     assert kinds(mailbox, 3) == [Tick, Tick, Tick]
     assert clock.monotonic_s() == 3.0
+
+
+def test_a_tick_comes_when_the_actor_asked_for_it_and_once_only() -> None:
+    clock = ManualClock(start_s=0.0)
+    mailbox = box(clock)
+    mailbox.wake_at(300_000_000)
+    assert kinds(mailbox, 1) == [Tick]
+    assert clock.monotonic_s() == 0.3
+    assert kinds(mailbox, 1) == [Tick]
+    assert clock.monotonic_s() == 1.0
+
+
+def test_a_wish_beyond_the_next_regular_tick_changes_nothing() -> None:
+    clock = ManualClock(start_s=0.0)
+    mailbox = box(clock)
+    mailbox.wake_at(5_000_000_000)
+    kinds(mailbox, 1)
+    assert clock.monotonic_s() == 1.0
+
+
+def test_a_tick_that_waits_for_idleness_is_put_off_by_work_but_not_for_ever() -> None:
+    clock = ManualClock(start_s=0.0)
+    mailbox = box(clock, tick_when_idle=True)
+    seen: list[Any] = []
+    while Tick not in seen:
+        mailbox.deliver(frame())
+        seen += kinds(mailbox, 1)
+        clock.advance(0.5)
+    assert 4.0 <= clock.monotonic_s() <= 6.0
+
+
+def test_work_does_not_put_off_a_tick_that_was_asked_for() -> None:
+    clock = ManualClock(start_s=0.0)
+    mailbox = box(clock, tick_when_idle=True)
+    mailbox.wake_at(600_000_000)
+    mailbox.deliver(frame())
+    assert kinds(mailbox, 2) == [Frame, Tick]
+    assert clock.monotonic_s() == 0.6
 
 
 def test_ticks_that_were_missed_are_not_made_up_for() -> None:
@@ -98,3 +138,11 @@ def test_a_frame_wakes_a_waiting_thread() -> None:
     mailbox.deliver(frame())
     thread.join(10.0)
     assert got == [frame()]
+
+
+def test_a_bell_that_rings_twice_wakes_once_and_is_silent_again() -> None:
+    bell = Bell()
+    bell.ring()
+    bell.ring()
+    bell.sleep(60.0)
+    assert bell._gate.locked()

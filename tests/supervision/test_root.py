@@ -7,6 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from supervision.process import describe_exit, die_with_parent, reap_strangers, resident_bytes
@@ -189,6 +190,21 @@ def test_sigterm_stops_the_last_cell_first_and_exits_with_0(tmp_path: Path) -> N
         assert stopped == ["b2", "b1", "a"]
 
 
+def test_a_cell_stands_back_as_far_as_it_is_told(tmp_path: Path) -> None:
+    with RunningSite(tmp_path, b={"nice": 5}) as site:
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        cells = [os.getpriority(os.PRIO_PROCESS, site.pid(cell)) for cell in ("control", "b")]
+        assert cells == [own, min(own + 5, 19)]
+
+
+def test_who_listens_last_is_stopped_after_the_cells_started_before_it(tmp_path: Path) -> None:
+    with RunningSite(tmp_path, b={"listens_last": True}) as site:
+        site.process.terminate()
+        assert site.process.wait(10.0) == 0
+        stopped = [line.split()[0] for line in site.stops.read_text().splitlines()]
+        assert stopped == ["a", "b2", "b1"]
+
+
 def test_an_actor_that_does_not_stop_is_given_up_and_the_stop_goes_on(tmp_path: Path) -> None:
     with RunningSite(tmp_path) as site:
         site.order("b1", "hang", "60")
@@ -211,8 +227,23 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
         site.process.terminate()
         with pytest.raises(subprocess.TimeoutExpired):
             site.process.wait(0.5)
-        site.process.terminate()
+        site.process.send_signal(signal.SIGINT)
         assert site.process.wait(15.0) == 1
+
+
+def test_dozens_of_pooled_actors_that_stop_slowly_stop_at_the_same_time(tmp_path: Path) -> None:
+    """One after the other would take 10 s, four at a time 2.5 s: more than the cell is given."""
+    slow = msgspec.json.encode({"slow_stop_s": 0.25})
+    names = ("b1", "b2", *(f"slow-{n}" for n in range(38)))
+    children = tuple(
+        ChildSpec(name=name, factory="tests.supervision.toys:build", config=slow, pooled=True)
+        for name in names
+    )
+    with RunningSite(tmp_path, b={"children": children, "shutdown_s": 2.0}) as site:
+        site.wait(actor=names[-1], what="started")
+        site.process.terminate()
+        assert site.process.wait(15.0) == 0
+    assert {e.actor for e in site.events if e.what == "stopped"} >= set(names)
 
 
 def test_a_flood_over_the_link_is_bounded_told_and_kills_nobody(tmp_path: Path) -> None:
@@ -223,6 +254,15 @@ def test_a_flood_over_the_link_is_bounded_told_and_kills_nobody(tmp_path: Path) 
         site.order("b2", "hello")
         site.heard('"b2","hello"')
         assert site.pids() == pids
+
+
+def test_nothing_is_delivered_in_the_name_of_an_actor_of_another_cell(tmp_path: Path) -> None:
+    with RunningSite(tmp_path) as site:
+        site.order("b1", "forge", "a")
+        site.order("b1", "forge", "b2")  # cells are what is told apart, not the actors within one
+        site.wait(cell="b", what="dead_letters", reason="a does not live in b")
+        site.heard('"b2","forged"')
+        assert '"a","forged"' not in site.recorded()
 
 
 def test_root_routes_bodies_it_could_not_decode(tmp_path: Path) -> None:

@@ -34,6 +34,12 @@ CHILD = ChildSpec(name="a", factory="tests.supervision.toys:build")
             lambda: CellSpec(name="c", children=(CHILD,), codec="m:c", memory_limit_mb=0),
             "memory_limit_mb",
         ),
+        (
+            lambda: CellSpec(
+                name="c", children=(msgspec.structs.replace(CHILD, shared="x"),), codec="m:c"
+            ),
+            f"{CHILD.name}.shared",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(make: Callable[[], object], field: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from supervision.actor import StopReason
-from supervision.clock import ManualClock
+from supervision.clock import NS_PER_S, ManualClock
 from supervision.events import Lifecycle, State, What
 from supervision.incarnation import Crashed, Finished, Outcome, Started, Stopped
 from supervision.mailbox import Mailbox
@@ -29,9 +29,14 @@ class ScriptedLife:
         self.mailbox = Mailbox(spec.mailbox, clock, tick_s=spec.tick_s)
         self.completed = 0
         self.progress_ns = 0
+        self.waited_until_s = 0.0
         self.ordered: list[StopReason] = []
         self.fenced = self.interrupted = False
         self.thread_exists = True
+
+    @property
+    def idle_from_s(self) -> float:
+        return max(self.progress_ns / NS_PER_S, self.waited_until_s)
 
     def launch(self) -> None:
         self.progress_ns = self._clock.monotonic_ns()
@@ -89,9 +94,12 @@ class Stage:
 
     def start(self) -> None:
         """Bring every child up."""
+        said = 0
         while not self.supervisor.ready:
             self.step()
-            self.lives[-1].says(Started())
+            for life in self.lives[said:]:
+                life.says(Started())
+                said += 1
             self.step()
 
     def life(self, name: str) -> ScriptedLife:
@@ -280,6 +288,49 @@ def test_children_stop_in_reverse_order_each_after_the_one_before() -> None:
     assert stage.supervisor.stopped
 
 
+def test_pooled_children_that_follow_one_another_stop_together() -> None:
+    stage = Stage(child("a"), child("p", pooled=True), child("q", pooled=True), child("z"))
+    stage.start()
+    stage.supervisor.stop(StopReason.SHUTDOWN)
+    stage.life("z").says(Stopped())
+    stage.step()
+    assert [bool(stage.life(name).ordered) for name in "apq"] == [False, True, True]
+    stage.life("q").says(Stopped())
+    stage.step()
+    assert not stage.life("a").ordered
+    stage.life("p").says(Stopped())
+    stage.step()
+    assert stage.life("a").ordered == [StopReason.SHUTDOWN]
+
+
+def test_pooled_children_that_follow_one_another_start_together_after_the_first_of_them() -> None:
+    pooled = [child(name, pooled=True) for name in "opq"]
+    stage = Stage(child("a"), *pooled, child("z"))
+    for starting, started in (("a", "a"), ("ao", "o"), ("aopq", "q"), ("aopq", "p"), ("aopqz", "")):
+        stage.step()
+        assert "".join(life.spec.name for life in stage.lives) == starting
+        for name in started:
+            stage.life(name).says(Started())
+
+
+def test_a_child_that_waits_for_its_turn_is_not_blamed_for_it() -> None:
+    stage = Stage(child("a", liveness_s=1.0, start_s=1.0))
+    stage.step()
+    life = stage.life("a")
+    for _ in range(8):
+        life.waited_until_s = stage.clock.monotonic_s()
+        stage.step(0.25)
+    assert not life.fenced
+    life.says(Started())
+    for _ in range(8):
+        life.waited_until_s = stage.clock.monotonic_s()
+        stage.step(0.25)
+    assert not life.fenced
+    for _ in range(5):
+        stage.step(0.25)
+    assert life.fenced
+
+
 def test_a_child_that_does_not_stop_in_time_is_given_up() -> None:
     stage = Stage(child("a", liveness_s=60.0), child("b", liveness_s=60.0, shutdown_s=2.0))
     stage.start()
@@ -330,3 +381,16 @@ def test_reports_tell_restarts_reason_and_mailbox() -> None:
     stage.crash("a")
     report = stage.supervisor.reports()[0]
     assert (report.restarts, report.reason, report.epoch) == (1, "Boom", 1)
+
+
+def test_one_that_stops_working_is_noticed_however_long_it_worked_before() -> None:
+    stage = Stage(ChildSpec(name="a", factory="m:f", tick_s=0.1, liveness_s=1.0))
+    stage.start()
+    for _ in range(30):
+        stage.step(0.7)
+        stage.life("a").work()
+    assert What.HUNG not in stage.events("a")
+    stage.step(0.9)
+    assert What.HUNG not in stage.events("a")
+    stage.step(0.2)
+    assert What.HUNG in stage.events("a")

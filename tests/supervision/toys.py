@@ -15,6 +15,8 @@ from supervision.envelope import Frame, Header, Lane
 from supervision.events import Lifecycle, SiteReport
 from supervision.postoffice import PostOffice
 
+_BITE_MB = 10
+
 
 class Do(msgspec.Struct, frozen=True, array_like=True, tag="do"):
     """Ask a toy to do something."""
@@ -82,7 +84,14 @@ class Toy(Actor):
         os.abort()
 
     def do_eat(self, argument: str) -> None:
-        self.food = bytearray(int(argument) << 20)
+        self.food: list[bytearray] = []
+        self.context.post(int(argument))
+
+    def on_event(self, event: int) -> None:
+        """Eat a bite of what is left, and come back for the next: a slow machine must not take that for a hang."""
+        self.food.append(bytearray(_BITE_MB << 20))
+        if event > _BITE_MB:
+            self.context.post(event - _BITE_MB)
 
     def do_finish(self, _argument: str) -> None:
         self.context.finish()
@@ -98,6 +107,12 @@ class Toy(Actor):
         )
         self.post_office().dispatch(Frame(header, b"\xc1"))
 
+    def do_forge(self, argument: str) -> None:
+        """Send in the name of another actor, past the context that would never do so."""
+        header = Header(receiver="recorder", sender=argument, epoch=2**60, lane=Lane.CONTROL)
+        body = CODEC.encode(Did(argument, "forged"))
+        self.post_office().dispatch(Frame(header, body))
+
     def do_babble(self, _argument: str) -> None:
         """Put bytes on the link that are no frames."""
         link: Any = self.post_office()._to_link
@@ -112,6 +127,7 @@ class Toy(Actor):
         self.context.start_cell(argument)
 
     def on_stop(self, reason: StopReason) -> None:
+        time.sleep(self.config.get("slow_stop_s", 0.0))
         self.tell(f"stopped {reason.value}")
         path = self.config.get("stop_file")
         if path:
