@@ -12,17 +12,19 @@ import msgspec
 if TYPE_CHECKING:
     from bessai.simulator import site
 
-SIMULATE_HELP = """Simulate a site of Huawei SUN2000/LUNA2000 devices on real Modbus TCP.
+SIMULATE_HELP = """Simulate a site of batteries, Huawei SUN2000/LUNA2000 or SunSpec, on real Modbus TCP.
 
 Every device is a Modbus TCP server of its own on the loopback, with battery physics behind the vendor's holding
 registers. Ports count up from --port. The control channel changes physics, spoofs registers and injects faults; it
-speaks JSON, one object per line.
+speaks JSON, one object per line. docs/simulator.md tells all it can do, and how to write a plan of faults.
 
 \b
 Three devices on 5020 to 5022:
     bessai simulate --devices 3 --port 5020
 Anything free, told as one JSON line, with the devices' own record:
     bessai simulate --port 0 --json --record record/
+Hundreds, with everything going wrong that can:
+    bessai simulate --devices 500 --plan config/plans/storm.toml
 Ask the control channel (its port is printed) for the truth of the first device:
     echo '{"op": "truth", "device": "d1"}' | nc 127.0.0.1 PORT
 """
@@ -30,6 +32,13 @@ Ask the control channel (its port is printed) for the truth of the first device:
 
 @click.command("simulate", help=SIMULATE_HELP)
 @click.option("--devices", default=3, show_default=True, help="How many devices.")
+@click.option(
+    "--kind",
+    default="huawei",
+    show_default=True,
+    type=click.Choice(["huawei", "sunspec", "sunspec-float", "sunspec-der"]),
+    help="Which device: SUN2000/LUNA2000, or a SunSpec storage by one of three sets of models.",
+)
 @click.option(
     "--port",
     default=5020,
@@ -47,10 +56,21 @@ Ask the control channel (its port is printed) for the truth of the first device:
 @click.option(
     "--record",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Directory for truth.jsonl and writes.jsonl.",
+    help="Directory for truth.jsonl, writes.jsonl and faults.jsonl.",
 )
-@click.option("--seed", default=0, show_default=True, help="Decides serial numbers and wandering.")
-@click.option("--step-hz", default=20.0, show_default=True, help="Steps of the physics per second.")
+@click.option(
+    "--plan",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What goes wrong when (TOML); it begins when the devices listen.",
+)
+@click.option(
+    "--seed", default=0, show_default=True, help="Decides serial numbers, wandering and noise."
+)
+@click.option(
+    "--step-hz",
+    type=float,
+    help="Steps of the physics per second; by default as many as the number of devices allows, 20 at most.",
+)
 @click.option(
     "--truth-hz",
     default=1.0,
@@ -68,10 +88,10 @@ Ask the control channel (its port is printed) for the truth of the first device:
 def simulate(*, as_json: bool, settings: tuple[str, ...], **options: object) -> None:
     """Run the simulated site until it is interrupted."""
     # The servers are imported only when they run, to keep `bessai --help` quick.
-    from bessai.simulator import server, site  # noqa: PLC0415
+    from bessai.simulator import descriptors, plan, server, site  # noqa: PLC0415
 
     def on_ready(ready: site.Ready) -> None:
-        click.echo(msgspec.json.encode(ready).decode() if as_json else _describe(ready))
+        click.echo(msgspec.json.encode(ready).decode() if as_json else _describe(ready, config))
 
     try:
         device = _start_values(settings)
@@ -81,13 +101,20 @@ def simulate(*, as_json: bool, settings: tuple[str, ...], **options: object) -> 
     try:
         with contextlib.suppress(KeyboardInterrupt):
             site.run_site(config, on_ready)
-    except (server.PortInUseError, OSError, ValueError) as error:
+    except (
+        descriptors.TooFewDescriptorsError,
+        plan.PlanError,
+        server.PortInUseError,
+        OSError,
+        ValueError,
+    ) as error:
         raise click.ClickException(str(error)) from error
 
 
 def _start_values(settings: tuple[str, ...]) -> dict[str, object]:
     """Return the device's start values; names of registers go to its storage control, `battery.X` to its battery."""
     from bessai.simulator.storage_control import FACTORY_SETTINGS  # noqa: PLC0415
+    from bessai.simulator.sunspec_control import SETTINGS  # noqa: PLC0415
 
     device: dict[str, object] = {}
     control: dict[str, float] = {}
@@ -99,15 +126,18 @@ def _start_values(settings: tuple[str, ...]) -> dict[str, object]:
         except ValueError as error:
             msg = f"--set {setting!r}: give NAME=NUMBER, such as soc_pct=60"
             raise ValueError(msg) from error
-        if name in FACTORY_SETTINGS:
+        if name in FACTORY_SETTINGS or name in SETTINGS:
             control[name] = value
         elif name.startswith("battery."):
             battery[name.removeprefix("battery.")] = value
         else:
-            device[name] = value
+            device[name] = int(value) if value.is_integer() else value
     return {**device, "settings": control, "battery": battery}
 
 
-def _describe(ready: site.Ready) -> str:
+def _describe(ready: site.Ready, config: site.SimulatorConfig) -> str:
     lines = [f"device {d.name}: {d.host}:{d.port} unit {d.unit}" for d in ready.devices]
-    return "\n".join([*lines, f"control: {ready.control_host}:{ready.control_port}", "ready"])
+    lines.append(f"control: {ready.control_host}:{ready.control_port}")
+    if config.plan is not None:
+        lines.append(f"plan: {config.plan} begins now")
+    return "\n".join([*lines, "ready; Ctrl-C stops it"])

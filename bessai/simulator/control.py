@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from bessai.simulator.faults import Fault
+from bessai.simulator.manners import Manners
 from bessai.simulator.record import ExposureRecord, TruthRecord, WriteRecord
 
 if TYPE_CHECKING:
@@ -55,14 +57,16 @@ async def _answer(operations: Operations, line: bytes) -> dict[str, Any]:
 
 
 class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a simulated device is served."""
+    """Where a simulated device is served, and how it is now."""
 
     name: str
     host: str
     port: int
     unit: int
     serial_number: str
-    fault: dict[str, Any] | None = None
+    faults: dict[str, Fault]
+    """The faults that it has, by name."""
+    manners: Manners
 
 
 class SimulatorClient:
@@ -154,13 +158,26 @@ class SimulatorClient:
         named = {} if name is None else {"name": name}
         return int(self.request("clear", device=device, **named)["exposure"])
 
+    def add_fault(
+        self, device: str | int, kind: str, *, name: str | None = None, **parameters: object
+    ) -> str:
+        """Let the fault `kind` begin beside the present ones and return its name (see `faults` for parameters)."""
+        named = {} if name is None else {"name": name}
+        answer = self.request("add_fault", device=device, kind=kind, **named, **parameters)
+        return str(answer["name"])
+
     def fault(self, device: str | int, kind: str, **parameters: object) -> None:
-        """Inject the fault `kind`; parameters are `scope`, `delay_s` and `code` (see `faults`)."""
+        """Let the fault `kind` begin in place of all present ones."""
         self.request("fault", device=device, kind=kind, **parameters)
 
-    def end_fault(self, device: str | int) -> None:
-        """End the fault of `device`, if any."""
-        self.request("end_fault", device=device)
+    def end_fault(self, device: str | int, name: str | None = None) -> None:
+        """End the fault `name` of `device`, or all that it has."""
+        named = {} if name is None else {"name": name}
+        self.request("end_fault", device=device, **named)
+
+    def manners(self, device: str | int, preset: str = "none", **parameters: object) -> None:
+        """Give `device` the manners of `preset`, with `parameters` in place of its own (see `manners`)."""
+        self.request("manners", device=device, preset=preset, **parameters)
 
     def quit(self) -> None:
         """End the simulator."""

@@ -1,171 +1,206 @@
-"""What the device reports: every register's value computed from the physics, with the vendor's signs and units."""
+"""What the device reports: how each register is measured from the physics, with the vendor's signs and units.
+
+Every register has a function of its own, so that a read costs what it asks for and no more. The storage's are in
+`storage_measurements`.
+"""
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from bessai.simulator.daybook import Span
+from bessai.simulator.huawei_map import MAX_STRINGS, MAX_TRACKERS
 from bessai.simulator.registers import Value
+from bessai.simulator.storage_control import FACTORY_SETTINGS
+from bessai.simulator.storage_measurements import Measure, storage_identity, storage_measured
 
 if TYPE_CHECKING:
     from bessai.simulator.device import SimulatedDevice
 
 SQRT_3 = 3.0**0.5
+STATE_1_STANDBY = 0b1
 STATE_1_ON_GRID = 0b110
 """32000: grid-connected, normally."""
 STATE_2_RUNNING = 0b111
 """32002: unlocked, PV connected, DSP collects data."""
 STATUS_ON_GRID = 0x0200
-RUNNING_STANDBY, RUNNING = 1, 2
-RUNNING_THRESHOLD_W = 10.0
-"""Below this battery power the storage reports standby; a model parameter."""
-LUNA2000 = 2
+STATUS_NO_IRRADIATION = 0xA000
 VOLT_PER_PV_STRING = 600.0
 MODEL_ID = 425
 """In the documented range of the M0 and M1 models; which id is the 10KTL-M1 is not verified."""
+FULL_POWER_PER_MILLE = 1000
+PERCENT_COMMAND = 40125
+"""35303: the register whose command is in force; a device that nobody has limited is taken to name its percentage."""
 
 
-def identity(serial_number: str, rated_power_w: float) -> dict[str, Value]:
-    """Return what never changes: identity, ratings and versions of an SUN2000-10KTL-M1 with one LUNA2000."""
+def identity(
+    serial_number: str, rated_power_w: float, *, units: int, packs: int, strings: int
+) -> dict[str, Value]:
+    """Return what never changes: identity, ratings, versions and what hangs on an SUN2000-10KTL-M1."""
+    version = "V100R001C00SPC141"
     return {
         "model": "SUN2000-10KTL-M1",
         "serial_number": serial_number,
         "part_number": "SIMULATED-PN",
-        "firmware_version": "V100R001C00SPC141",
-        "software_version": "V100R001C00SPC141",
+        "firmware_version": version,
+        "software_version": version,
         "protocol_version": 3,
         "model_id": MODEL_ID,
-        "pv_strings": 2,
-        "mpp_trackers": 2,
+        "pv_strings": strings,
+        "mpp_trackers": trackers(strings),
         "rated_power_w": rated_power_w,
         "max_active_power_w": rated_power_w * 1.1,
         "max_apparent_power_va": rated_power_w * 1.1,
         "max_reactive_to_grid_var": rated_power_w * 0.6,
         "max_reactive_from_grid_var": -rated_power_w * 0.6,
-        "esu1_dcdc_version": "V100R002C00SPC120",
-        "esu1_bms_version": "V100R002C00SPC120",
-        "esu1_serial_number": f"B{serial_number}"[:20],
-        "pack1_serial_number": f"P{serial_number}"[:20],
-        "pack1_firmware": "V100R002C00SPC120",
-        "esu1_product_model": LUNA2000,
-        "esu2_product_model": 0,
-        "esu1_number": 1,
-        "esu2_number": 0,
-        "esu1_pack1_number": 1,
-        "meter_status": 1,
+        "hardware_version": "A",
+        "monitoring_serial_number": f"M{serial_number}"[:20],
+        "monitoring_version": version,
+        "dsp_version": version,
+        "slave_dsp_version": version,
+        "active_adjustment_value": FULL_POWER_PER_MILLE,
+        "active_adjustment_command": PERCENT_COMMAND,
         "meter_type": 1,
         "meter_model_check": 1,
         "power_factor": 1.0,
         "meter_power_factor": 1.0,
         "insulation_resistance_mohm": 3.0,
         "efficiency_pct": 98.0,
-        "state_1": STATE_1_ON_GRID,
         "state_2": STATE_2_RUNNING,
-        "device_status": STATUS_ON_GRID,
         "active_power_gradient_pct_per_s": 100.0,
+        **storage_identity(serial_number, units=units, packs=packs),
     }
 
 
-def measure(device: SimulatedDevice) -> dict[str, Value]:
-    """Return the values of all registers that change, by register name."""
+def trackers(strings: int) -> int:
+    """Return how many trackers `strings` PV strings hang on: two on each, but two strings on one each."""
+    return min(max((strings + 1) // 2, min(strings, 2)), MAX_TRACKERS)
+
+
+def measured(*, sleeps: bool) -> dict[str, Measure]:
+    """Return how to measure every register that changes, by name, of a device that `sleeps` at times or never."""
+    values: dict[str, Measure] = {
+        **storage_measured(sleeps=sleeps),
+        **instantaneous(),
+        **_counters(),
+        **_meter(),
+        **{name: _setting(name) for name in FACTORY_SETTINGS},
+        **{f"alarm_{number}": _alarm(f"alarm_{number}") for number in (1, 2, 3)},
+        "state_1": lambda _device: STATE_1_ON_GRID,
+        "device_status": lambda _device: STATUS_ON_GRID,
+        "system_time_s": attrgetter("system_time_s"),
+        "time_zone_min": attrgetter("time_zone_min"),
+    }
+    if not sleeps:
+        return values
     return {
-        **_battery(device),
-        **_battery_energies(device),
-        **_inverter(device),
-        **_meter(device),
-        **device.control.settings,
-        **device.alarms,
+        **values,
+        **{name: _until_dusk(name, measure) for name, measure in instantaneous().items()},
+        "state_1": _by_rest(STATE_1_STANDBY, STATE_1_ON_GRID),
+        "device_status": _by_rest(STATUS_NO_IRRADIATION, STATUS_ON_GRID),
     }
 
 
-def _battery(device: SimulatedDevice) -> dict[str, Value]:
-    battery = device.battery
-    voltage_v, current_a, power_w = battery.voltage_v, battery.current_a, battery.power_w
-    status = RUNNING if abs(power_w) >= RUNNING_THRESHOLD_W else RUNNING_STANDBY
-    soc_pct, temperature_c = battery.soc_pct, battery.temperature_c
-    return {
-        "esu1_running_status": status,
-        "storage_running_status": status,
-        "esu1_power_w": power_w,
-        "storage_power_w": power_w,
-        "pack1_power_w": power_w,
-        "esu1_voltage_v": voltage_v,
-        "storage_voltage_v": voltage_v,
-        "pack1_voltage_v": voltage_v,
-        "esu1_current_a": current_a,
-        "storage_current_a": current_a,
-        "pack1_current_a": current_a,
-        "esu1_soc_pct": soc_pct,
-        "storage_soc_pct": soc_pct,
-        "pack1_soc_pct": soc_pct,
-        "esu1_temperature_c": temperature_c,
-        "pack1_max_temperature_c": temperature_c,
-        "pack1_min_temperature_c": temperature_c,
-        "esu1_working_mode": device.control.active_mode,
-        "esu1_remaining_min": device.control.remaining_min,
-        "esu1_rated_charge_w": battery.spec.rated_charge_w,
-        "esu1_rated_discharge_w": battery.spec.rated_discharge_w,
-        "rated_capacity_wh": battery.spec.capacity_wh,
-        "max_charge_w": int(device.max_charge_w),
-        "max_discharge_w": int(device.max_discharge_w),
+def _by_rest(asleep: int, awake: int) -> Measure:
+    return lambda device: asleep if device.rest.inverter else awake
+
+
+def _until_dusk(name: str, measure: Measure) -> Measure:
+    """Return a measure that in standby says what it said before dark."""
+    return lambda device: device.at_dusk[name] if device.rest.inverter else measure(device)
+
+
+def _setting(name: str) -> Measure:
+    return lambda device: device.late.shown(name, device.control.settings[name])
+
+
+def _alarm(name: str) -> Measure:
+    return lambda device: device.alarms[name]
+
+
+def _times(path: str, factor: float) -> Measure:
+    """Return how to measure the attribute `path` of a device, times `factor`."""
+    get: Measure = attrgetter(path)
+    return lambda device: get(device) * factor
+
+
+def instantaneous() -> dict[str, Measure]:
+    """Return how to measure what the inverter says of this moment, by register name."""
+    values: dict[str, Measure] = {
+        "pv_power_w": attrgetter("plant.flows.pv_w"),
+        "ac_power_w": attrgetter("plant.flows.ac_w"),
+        "ac_power_fast_w": attrgetter("plant.flows.ac_w"),
+        "grid_frequency_hz": attrgetter("plant.grid_frequency_hz"),
+        "internal_temperature_c": lambda device: device.plant.ambient_c + 10.0,
+        "dc_bus_voltage_v": attrgetter("storage.voltage_v"),
     }
-
-
-def _battery_energies(device: SimulatedDevice) -> dict[str, Value]:
-    charged_kwh = device.plant.counters.charged_wh / 1000.0
-    discharged_kwh = device.plant.counters.discharged_wh / 1000.0
-    prefixes = {"esu1": ("total", "today"), "storage": ("total", "today"), "pack1": ("total",)}
-    values: dict[str, Value] = {}
-    for prefix, spans in prefixes.items():
-        for span in spans:
-            values[f"{prefix}_charged_{span}_kwh"] = charged_kwh
-            values[f"{prefix}_discharged_{span}_kwh"] = discharged_kwh
+    for string in range(1, MAX_STRINGS + 1):
+        values[f"pv{string}_voltage_v"] = _string(string, _string_v)
+        values[f"pv{string}_current_a"] = _string(string, _string_a)
+    for phase in "abc":
+        values[f"phase_{phase}_voltage_v"] = attrgetter("plant.grid_voltage_v")
+        values[f"phase_{phase}_current_a"] = lambda device: (
+            device.plant.flows.ac_w / 3.0 / device.plant.grid_voltage_v
+        )
+    for pair in ("ab", "bc", "ca"):
+        values[f"line_voltage_{pair}_v"] = _times("plant.grid_voltage_v", SQRT_3)
     return values
 
 
-def _inverter(device: SimulatedDevice) -> dict[str, Value]:
-    plant = device.plant
-    flows, counters, volt = plant.flows, plant.counters, plant.grid_voltage_v
-    phase_current_a = flows.ac_w / 3.0 / volt
-    string_v = VOLT_PER_PV_STRING if flows.pv_w > 0.0 else 0.0
-    string_a = flows.pv_w / 2.0 / VOLT_PER_PV_STRING
-    values: dict[str, Value] = {
-        "pv_power_w": flows.pv_w,
-        "pv1_voltage_v": string_v,
-        "pv2_voltage_v": string_v,
-        "pv1_current_a": string_a,
-        "pv2_current_a": string_a,
-        "ac_power_w": flows.ac_w,
-        "ac_power_fast_w": flows.ac_w,
-        "peak_power_today_w": plant.peak_ac_w,
-        "grid_frequency_hz": plant.grid_frequency_hz,
-        "internal_temperature_c": plant.ambient_c + 10.0,
-        "startup_time_s": device.startup_time_s,
-        "system_time_s": device.system_time_s,
-        "total_dc_input_kwh": counters.pv_wh / 1000.0,
+def _string(number: int, measure: Measure) -> Measure:
+    return lambda device: measure(device) if number <= device.pv_strings else 0.0
+
+
+def _string_v(device: SimulatedDevice) -> float:
+    return VOLT_PER_PV_STRING if device.plant.flows.pv_w > 0.0 else 0.0
+
+
+def _string_a(device: SimulatedDevice) -> float:
+    return device.plant.flows.pv_w / device.pv_strings / VOLT_PER_PV_STRING
+
+
+def _counters() -> dict[str, Measure]:
+    values: dict[str, Measure] = {
+        "total_dc_input_kwh": _times("plant.counters.pv_wh", 1e-3),
+        "accumulated_yield_kwh": _times("plant.counters.ac_yield_wh", 1e-3),
+        "peak_power_today_w": attrgetter("plant.peak_ac_w"),
+        "hourly_yield_kwh": _yield(Span.HOUR),
+        "daily_yield_kwh": _yield(Span.DAY),
+        "monthly_yield_kwh": _yield(Span.MONTH),
+        "yearly_yield_kwh": _yield(Span.YEAR),
     }
-    for phase in "abc":
-        values[f"phase_{phase}_voltage_v"] = volt
-        values[f"phase_{phase}_current_a"] = phase_current_a
-    for pair in ("ab", "bc", "ca"):
-        values[f"line_voltage_{pair}_v"] = volt * SQRT_3
-    for span in ("accumulated", "hourly", "daily", "monthly", "yearly"):
-        values[f"{span}_yield_kwh"] = counters.ac_yield_wh / 1000.0
+    for number in range(1, MAX_TRACKERS + 1):
+        values[f"mppt{number}_energy_kwh"] = _tracker(number)
     return values
 
 
-def _meter(device: SimulatedDevice) -> dict[str, Value]:
-    plant = device.plant
-    export_w, volt = plant.flows.export_w, plant.grid_voltage_v
-    values: dict[str, Value] = {
-        "meter_power_w": export_w,
-        "meter_frequency_hz": plant.grid_frequency_hz,
-        "meter_exported_kwh": plant.counters.exported_wh / 1000.0,
-        "meter_imported_kwh": plant.counters.imported_wh / 1000.0,
+def _yield(span: Span) -> Measure:
+    return lambda device: device.daybook.since(span, "ac_yield") / 1000.0
+
+
+def _tracker(number: int) -> Measure:
+    def measure(device: SimulatedDevice) -> float:
+        there = trackers(device.pv_strings)
+        return device.plant.counters.pv_wh / there / 1000.0 if number <= there else 0.0
+
+    return measure
+
+
+def _meter() -> dict[str, Measure]:
+    values: dict[str, Measure] = {
+        "meter_status": lambda device: int(device.meter),
+        "meter_power_w": attrgetter("plant.flows.export_w"),
+        "meter_frequency_hz": attrgetter("plant.grid_frequency_hz"),
+        "meter_exported_kwh": _times("plant.counters.exported_wh", 1e-3),
+        "meter_imported_kwh": _times("plant.counters.imported_wh", 1e-3),
     }
     for phase in "abc":
-        values[f"meter_phase_{phase}_voltage_v"] = volt
-        values[f"meter_phase_{phase}_current_a"] = export_w / 3.0 / volt
-        values[f"meter_phase_{phase}_power_w"] = export_w / 3.0
+        values[f"meter_phase_{phase}_voltage_v"] = attrgetter("plant.grid_voltage_v")
+        values[f"meter_phase_{phase}_current_a"] = lambda device: (
+            device.plant.flows.export_w / 3.0 / device.plant.grid_voltage_v
+        )
+        values[f"meter_phase_{phase}_power_w"] = _times("plant.flows.export_w", 1.0 / 3.0)
     for pair in ("ab", "bc", "ca"):
-        values[f"meter_line_voltage_{pair}_v"] = volt * SQRT_3
+        values[f"meter_line_voltage_{pair}_v"] = _times("plant.grid_voltage_v", SQRT_3)
     return values

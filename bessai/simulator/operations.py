@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from bessai.simulator.faults import Fault
-from bessai.simulator.register_map import points_named
+from bessai.simulator.director import Director, check
+from bessai.simulator.faults import Fault, FaultKind, fault_of
+from bessai.simulator.manners import manners_of
 from bessai.simulator.registers import EncodingError
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ Request: TypeAlias = Mapping[str, Any]
 Answer: TypeAlias = dict[str, Any]
 
 
+MAX_TOLD = 20
+"""Devices that an error lists one by one."""
+
+
 class OperationError(Exception):
     """A request that cannot be carried out; its text is the answer."""
 
@@ -25,9 +30,16 @@ class OperationError(Exception):
 class Operations:
     """The operations on `servers`, one server per device."""
 
-    def __init__(self, servers: Mapping[str, DeviceServer], quit_site: Callable[[], None]) -> None:
-        """Operate on `servers` by device name; `quit_site` ends the simulator."""
+    def __init__(
+        self,
+        servers: Mapping[str, DeviceServer],
+        director: Director,
+        quit_site: Callable[[], None],
+    ) -> None:
+        """Operate on `servers` by device name, whose faults are `director`'s; `quit_site` ends the simulator."""
         self._servers = servers
+        self._names = {server.port: name for name, server in servers.items()}
+        self._director = director
         self._quit_site = quit_site
         self._by_name: dict[str, Callable[[Request], Awaitable[Answer]]] = {
             "devices": self._devices,
@@ -38,8 +50,10 @@ class Operations:
             "set": self._set,
             "override": self._override,
             "clear": self._clear,
+            "add_fault": self._add_fault,
             "fault": self._fault,
             "end_fault": self._end_fault,
+            "manners": self._manners,
             "quit": self._quit,
         }
 
@@ -60,14 +74,18 @@ class Operations:
         except (TypeError, ValueError, msgspec.ValidationError) as error:
             raise OperationError(str(error)) from error
 
-    def _server(self, request: Request) -> DeviceServer:
+    def _name(self, request: Request) -> str:
         device = request.get("device")
-        for name, server in self._servers.items():
-            if device in {name, server.port}:
-                return server
-        valid = ", ".join(f"{name} (port {each.port})" for name, each in self._servers.items())
+        name = self._names.get(device) if isinstance(device, int) else device
+        if isinstance(name, str) and name in self._servers:
+            return name
+        told = [f"{name} (port {each.port})" for name, each in self._servers.items()]
+        valid = ", ".join(told) if len(told) <= MAX_TOLD else f"{told[0]} to {told[-1]}"
         msg = f"unknown device {device!r}; valid: {valid}"
         raise OperationError(msg)
+
+    def _server(self, request: Request) -> DeviceServer:
+        return self._servers[self._name(request)]
 
     async def _devices(self, _request: Request) -> Answer:
         return {
@@ -78,7 +96,8 @@ class Operations:
                     "port": server.port,
                     "unit": server.unit,
                     "serial_number": server.device.serial_number,
-                    "fault": server.fault,
+                    "faults": server.behaviour.faults.named(),
+                    "manners": server.behaviour.manners,
                 }
                 for name, server in self._servers.items()
             ]
@@ -130,22 +149,48 @@ class Operations:
         device = self._server(request).device
         addresses: list[int] | None = None
         if "name" in request:
-            points = points_named(str(request["name"]))
+            points = device.image.points_named(str(request["name"]))
             addresses = [a for point in points for a in range(point.address, point.end)]
         elif "address" in request:
             addresses = [msgspec.convert(request["address"], int)]
         what = f"clear {request.get('name', request.get('address', 'all'))}"
         return {"exposure": device.change(what, lambda: device.image.clear(addresses))}
 
+    async def _add_fault(self, request: Request) -> Answer:
+        device, fault = self._name(request), self._wanted(request)
+        name = str(request.get("name") or fault.kind.value)
+        await self._director.add(device, name, fault)
+        return {"name": name}
+
     async def _fault(self, request: Request) -> Answer:
-        server = self._server(request)
-        parameters = {key: value for key, value in request.items() if key not in {"op", "device"}}
-        await server.inject(msgspec.convert(parameters, Fault))
-        return {}
+        device, fault = self._name(request), self._wanted(request)
+        check(self._servers[device], fault)
+        await self._director.end_all(device)
+        await self._director.add(device, fault.kind.value, fault)
+        return {"name": fault.kind.value}
+
+    def _wanted(self, request: Request) -> Fault:
+        if "kind" not in request:
+            valid = ", ".join(kind.value for kind in FaultKind)
+            msg = f'{request["op"]} needs "kind"; valid: {valid}'
+            raise OperationError(msg)
+        named = {"op", "device", "kind", *(("name",) if request["op"] == "add_fault" else ())}
+        given = {key: value for key, value in request.items() if key not in named}
+        return fault_of(str(request["kind"]), given)
 
     async def _end_fault(self, request: Request) -> Answer:
-        await self._server(request).end_fault()
+        device = self._name(request)
+        if "name" in request:
+            await self._director.end(device, str(request["name"]))
+        else:
+            await self._director.end_all(device)
         return {}
+
+    async def _manners(self, request: Request) -> Answer:
+        server = self._server(request)
+        given = {key: value for key, value in request.items() if key not in {"op", "device"}}
+        server.behaviour.manners = manners_of(given)
+        return {"manners": server.behaviour.manners}
 
     async def _quit(self, _request: Request) -> Answer:
         self._quit_site()

@@ -1,7 +1,8 @@
 """Battery physics: energy balance, voltage, heat and a first-order power response. Pure; no clock and no input/output.
 
-The figures in `BatterySpec` are those of a plausible 15 kWh stack on an 8.5 s power response, chosen for this model;
-they are not a manufacturer's data sheet, save the response, which is fitted to the 20 s to 90 % that users measured.
+The figures in `BatterySpec` are those of a plausible 15 kWh stack, chosen for this model; they are not a manufacturer's
+data sheet. The power response is fitted to what users measured on a SUN2000 with LUNA2000: from rest 19.7 s to 90 % of
+1 kW, and 11.3 s to reverse 1 kW, which is taken to mean 90 % of that step too.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ MIN_CHARGE_C, FULL_CHARGE_C = 0.0, 10.0
 MIN_DISCHARGE_C, FULL_DISCHARGE_C = -10.0, 0.0
 FULL_HOT_C, MAX_HOT_C = 45.0, 55.0
 
+REST_W = 10.0
+"""A battery below this power, of which no more is wanted, is at rest."""
+
 
 class BatterySpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The constants of one battery; every field is a model parameter that can be configured."""
@@ -48,8 +52,10 @@ class BatterySpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     internal_resistance_ohm: float = 1.0
     heat_capacity_j_per_k: float = 130_000.0
     thermal_resistance_k_per_w: float = 0.08
-    response_time_constant_s: float = 8.5
-    """First-order lag of the power; 8.5 s reaches 90 % of a step in about 20 s, and 0 follows at once."""
+    response_time_constant_s: float = 4.9
+    """First-order lag of the power; 0 follows at once, without the delay from rest."""
+    start_delay_s: float = 8.4
+    """How long a battery at rest takes before its power moves at all."""
 
     def __post_init__(self) -> None:
         """Refuse constants that have no physical meaning.
@@ -73,11 +79,9 @@ class BatterySpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             if not 0.0 < getattr(self, name) <= 1.0:
                 msg = f"battery {name}={getattr(self, name)} must be greater than 0 and at most 1"
                 raise ValueError(msg)
-        if self.response_time_constant_s < 0.0 or self.internal_resistance_ohm < 0.0:
-            msg = (
-                "battery response_time_constant_s and internal_resistance_ohm must not be negative"
-            )
-            raise ValueError(msg)
+        for name in ("response_time_constant_s", "start_delay_s", "internal_resistance_ohm"):
+            if getattr(self, name) < 0.0:
+                raise ValueError(f"battery {name}={getattr(self, name)} must not be negative")
 
 
 def open_circuit_voltage_v(soc_pct: float, nominal_voltage_v: float) -> float:
@@ -119,6 +123,10 @@ class BatteryModel:
         self.time_constant_s = self.spec.response_time_constant_s
         self.loss_wh = 0.0
         """Energy turned to heat since the start, in watt-hours."""
+        self.charged_wh = 0.0
+        self.discharged_wh = 0.0
+        """Energies at the terminals since the start, in watt-hours."""
+        self._waited_s = 0.0
         self.energy_wh = 0.0
         self.set_soc_pct(soc_pct)
 
@@ -171,9 +179,20 @@ class BatteryModel:
 
     def _follow(self, dt_s: float, target_w: float) -> None:
         lag_s = self.time_constant_s
-        share = 1.0 if lag_s <= 0.0 else -math.expm1(-dt_s / lag_s)
+        share = 1.0 if lag_s <= 0.0 else -math.expm1(-self._awake_s(dt_s, target_w) / lag_s)
         self.power_w += (target_w - self.power_w) * share
         self.power_w = min(max(self.power_w, -self.max_discharge_w), self.max_charge_w)
+
+    def _awake_s(self, dt_s: float, target_w: float) -> float:
+        """Return how much of the next `dt_s` seconds the power moves: a battery at rest takes its time to start."""
+        if abs(self.power_w) >= REST_W:
+            self._waited_s = self.spec.start_delay_s
+        elif abs(target_w) < REST_W:
+            self._waited_s = 0.0
+            return dt_s
+        waits_s = min(self.spec.start_delay_s - self._waited_s, dt_s)
+        self._waited_s += waits_s
+        return dt_s - waits_s
 
     def _store(self, dt_s: float) -> float:
         """Move energy for `dt_s`, never past full or empty, and return the power lost as heat."""
@@ -191,6 +210,10 @@ class BatteryModel:
         )
         self.energy_wh = min(max(self.energy_wh + stored_w * hours, 0.0), spec.capacity_wh)
         self.loss_wh += (self.power_w - stored_w) * hours
+        if self.power_w > 0.0:
+            self.charged_wh += self.power_w * hours
+        else:
+            self.discharged_wh -= self.power_w * hours
         return self.power_w - stored_w
 
     def _warm(self, dt_s: float, loss_w: float, ambient_c: float) -> None:

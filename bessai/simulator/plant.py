@@ -67,6 +67,8 @@ class EnergyCounters:
         self.imported_wh = 0.0
         self.charged_wh = 0.0
         self.discharged_wh = 0.0
+        self.load_wh = 0.0
+        self.inverter_loss_wh = 0.0
 
     def add(self, dt_s: float, flows: Flows, battery_w: float) -> None:
         """Count `dt_s` seconds of `flows` and of the battery at `battery_w`."""
@@ -77,6 +79,8 @@ class EnergyCounters:
         self.imported_wh += max(-flows.export_w, 0.0) * hours
         self.charged_wh += max(battery_w, 0.0) * hours
         self.discharged_wh += max(-battery_w, 0.0) * hours
+        self.load_wh += flows.load_w * hours
+        self.inverter_loss_wh += (flows.pv_w - battery_w - flows.ac_w) * hours
 
 
 class Plant:
@@ -86,6 +90,8 @@ class Plant:
         """Start without PV and load on a 230 V, 50 Hz grid."""
         self.pv_w = 0.0
         self.load_w = 0.0
+        self.load_share = 1.0
+        """What the hour makes of the mean load."""
         self.ambient_c = 25.0
         self.grid_voltage_v = 230.0
         self.grid_frequency_hz = 50.0
@@ -105,7 +111,7 @@ class Plant:
     @property
     def load_now_w(self) -> float:
         """Load now."""
-        return self.load_w * self._factors[1]
+        return self.load_w * self.load_share * self._factors[1]
 
     def vary(self, dt_s: float) -> None:
         """Let PV and load wander for `dt_s` seconds."""

@@ -21,7 +21,7 @@ KEEP = 100_000
 """Records of each kind kept in memory per device; older ones are dropped and remain counted."""
 
 
-class TruthRecord(msgspec.Struct, frozen=True, kw_only=True):
+class TruthRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The physical state of a device at one instant; powers in watts, battery power + charging."""
 
     index: int
@@ -49,6 +49,10 @@ class TruthRecord(msgspec.Struct, frozen=True, kw_only=True):
     remaining_min: int
     active_mode: int
     """In the numbering of 37006."""
+    second_soc_pct: float | None = None
+    """Of a second battery unit; SOC, power, current and limits above are those of both."""
+    second_power_w: float | None = None
+    second_temperature_c: float | None = None
 
 
 class WriteRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +70,7 @@ class WriteRecord(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, float]
     """The registers it names, decoded; empty when it matches none."""
     result: str
-    """`ok`, `exception N`, or `unanswered`."""
+    """What it answered, whether or not that arrived: `ok`, `exception N`, or `unanswered` (nothing was done)."""
     client: str
     """Host and port of the sender."""
 
@@ -146,6 +150,11 @@ class ExposureLog:
         self._watched: list[_Exposure] = []
         self._next_index = 0
 
+    @property
+    def watching(self) -> bool:
+        """Whether any change has not been carried to a client yet."""
+        return bool(self._watched)
+
     def changed(self, what: str, names: dict[int, str]) -> int:
         """Watch for the changed addresses, each with its register's name, and return the exposure's index."""
         exposure = _Exposure(self._next_index, what, dict(names))
@@ -157,8 +166,6 @@ class ExposureLog:
 
     def carried(self, address: int, count: int, mono_ns: int) -> None:
         """Note that a response with these registers was handed to the socket at `mono_ns`."""
-        if not self._watched:
-            return
         for exposure in self._watched:
             exposure.carried(address, count, mono_ns)
         self._watched = [each for each in self._watched if each.waiting]
@@ -171,11 +178,11 @@ class ExposureLog:
 class DeviceRecord:
     """All that is recorded about one device."""
 
-    def __init__(self, device: str) -> None:
-        """Start empty, for `device`."""
-        self.truths: Log[TruthRecord] = Log()
-        self.writes: Log[WriteRecord] = Log()
-        self.exposures = ExposureLog(device)
+    def __init__(self, device: str, keep: int = KEEP) -> None:
+        """Start empty, for `device`; `keep` of each kind are kept in memory."""
+        self.truths: Log[TruthRecord] = Log(keep)
+        self.writes: Log[WriteRecord] = Log(keep)
+        self.exposures = ExposureLog(device, keep)
 
 
 class RecordFiles:

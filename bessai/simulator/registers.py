@@ -22,9 +22,16 @@ class RegisterType(enum.Enum):
     B16 = "B16"
     B32 = "B32"
     STR = "STR"
+    MLD = "MLD"
+    """A table of several fields, served and stored as it was written."""
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it holds one number."""
+        return self not in {RegisterType.STR, RegisterType.MLD}
 
     def raw_range(self) -> tuple[int, int]:
-        """Return the smallest and the largest raw number; a string has none and answers (0, 0)."""
+        """Return the smallest and the largest raw number; a text or a table has none and answers (0, 0)."""
         match self:
             case RegisterType.U16 | RegisterType.B16:
                 return 0, 0xFFFF
@@ -34,7 +41,7 @@ class RegisterType(enum.Enum):
                 return 0, 0xFFFF_FFFF
             case RegisterType.I32:
                 return -0x8000_0000, 0x7FFF_FFFF
-            case RegisterType.STR:
+            case RegisterType.STR | RegisterType.MLD:
                 return 0, 0
         assert_never(self)
 
@@ -67,6 +74,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.type is RegisterType.STR:
             return self._encode_text(str(value))
+        if self.type is RegisterType.MLD:
+            return self._encode_table(str(value))
         if isinstance(value, str):
             msg = f"{self.name} ({self.address}) holds a number, not the text {value!r}"
             raise EncodingError(msg)
@@ -83,10 +92,12 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
         return (raw >> 16 & 0xFFFF, raw & 0xFFFF)
 
     def decode(self, words: list[int] | tuple[int, ...]) -> Value:
-        """Return the physical value of `words`; the invalid mark is decoded like any other number."""
+        """Return the physical value of `words`; the invalid mark is decoded like any other number, a table as hex."""
         if self.type is RegisterType.STR:
             data = b"".join(word.to_bytes(2, "big") for word in words)
             return data.split(b"\0", 1)[0].decode("ascii", "replace")
+        if self.type is RegisterType.MLD:
+            return " ".join(f"{word:04x}" for word in words)
         raw = 0
         for word in words:
             raw = raw << 16 | word
@@ -102,7 +113,13 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
                 return (0x7FFF, *(0xFFFF for _ in range(self.count - 1)))
             case RegisterType.STR:
                 return (0,) * self.count
-            case RegisterType.U16 | RegisterType.U32 | RegisterType.B16 | RegisterType.B32:
+            case (
+                RegisterType.MLD
+                | RegisterType.U16
+                | RegisterType.U32
+                | RegisterType.B16
+                | RegisterType.B32
+            ):
                 return (0xFFFF,) * self.count
         assert_never(self.type)
 
@@ -113,3 +130,13 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
             raise EncodingError(msg)
         data = data.ljust(2 * self.count, b"\0")
         return tuple(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
+
+    def _encode_table(self, text: str) -> tuple[int, ...]:
+        try:
+            words = tuple(int(word, 16) for word in text.split())
+        except ValueError:
+            words = ()
+        if len(words) != self.count or not all(0 <= word <= MAX_WORD for word in words):
+            msg = f"{self.name} ({self.address}) is a table: give its {self.count} words in hex"
+            raise EncodingError(msg)
+        return words

@@ -46,6 +46,7 @@ def control(site: Ready) -> Iterator[SimulatorClient]:
     with SimulatorClient(site.control_host, site.control_port) as client:
         for device in client.devices():
             client.end_fault(device.name)
+            client.manners(device.name)
             client.clear(device.name)
             client.set_state(device.name, **AT_REST)
         yield client

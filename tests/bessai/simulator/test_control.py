@@ -140,6 +140,36 @@ def test_ignored_writes_are_answered_and_not_carried_out(
     assert modbus.read_holding_registers(47087, count=1).registers == [1]
 
 
+def test_faults_begin_and_end_by_name_and_the_devices_tell_them(control: SimulatorClient) -> None:
+    assert control.add_fault("d1", "slow", name="a", delay_s=0.01) == "a"
+    assert control.add_fault("d1", "stuck", register="soc_pct") == "stuck"
+    first, second = control.devices()
+    assert [(name, fault.kind.value) for name, fault in first.faults.items()] == [
+        ("a", "slow"),
+        ("stuck", "stuck"),
+    ]
+    assert not second.faults
+    control.end_fault("d1", "a")
+    assert list(control.devices()[0].faults) == ["stuck"]
+    control.fault("d1", "busy")
+    assert list(control.devices()[0].faults) == ["busy"]
+    control.end_fault("d1")
+    assert not control.devices()[0].faults
+
+
+def test_a_refused_fault_leaves_the_present_ones(control: SimulatorClient) -> None:
+    control.add_fault("d1", "slow")
+    with pytest.raises(SimulatorError, match="unknown register name"):
+        control.fault("d1", "stuck", register="nothing")
+    assert list(control.devices()[0].faults) == ["slow"]
+
+
+def test_manners_are_a_preset_with_changes(control: SimulatorClient) -> None:
+    control.manners("d1", "sdongle", settle_s=2.5)
+    told = control.devices()[0].manners
+    assert (told.settle_s, told.latency_s, told.clients.value) == (2.5, (0.3, 1.3), "newest")
+
+
 def test_one_devices_fault_is_not_anothers(site: Ready, control: SimulatorClient) -> None:
     control.fault("d1", "refuse")
     with ModbusTcpClient("127.0.0.1", port=site.devices[1].port, retries=0) as client:
@@ -159,9 +189,26 @@ def test_one_devices_fault_is_not_anothers(site: Ready, control: SimulatorClient
         ("override", {"device": "d1", "name": "soc_pct"}, "override needs"),
         ("override", {"device": "d1", "name": "soc_pct", "value": [1]}, "must be a number"),
         ("override", {"device": "d1", "address": 37024, "words": [1]}, "37024 is a hole"),
-        ("fault", {"device": "d1", "kind": "hung"}, "Invalid enum value 'hung'"),
-        ("fault", {"device": "d1", "kind": "slow", "delay": 1}, "unknown field `delay`"),
+        ("fault", {"device": "d1", "kind": "hung"}, "unknown fault 'hung'; valid: hang,"),
+        ("fault", {"device": "d1"}, 'fault needs "kind"; valid: hang,'),
+        ("fault", {"device": "d1", "kind": "slow", "delay": 1}, "no parameter 'delay'; valid: sc"),
+        ("fault", {"device": "d1", "kind": "slow", "name": "a"}, "no parameter 'name'"),
         ("fault", {"device": "d1", "kind": "slow", "delay_s": -1}, "delay_s=-1"),
+        ("add_fault", {"device": "d1", "kind": "stuck"}, "needs the parameter 'register'"),
+        ("add_fault", {"device": "d1", "kind": "stuck", "register": "x"}, "'x'; valid: soc_pct"),
+        (
+            "add_fault",
+            {"device": "d1", "kind": "foreign_writes", "register": "soc_pct", "value": 1},
+            "esu1_soc_pct cannot be written; name a control register",
+        ),
+        (
+            "add_fault",
+            {"device": "d1", "kind": "foreign_writes", "register": "forced_mode", "value": 1e6},
+            "does not fit register 47100",
+        ),
+        ("end_fault", {"device": "d1", "name": "hang"}, "no fault 'hang'; present: none"),
+        ("manners", {"device": "d1", "preset": "dongle"}, "preset 'dongle'; valid: none, direct"),
+        ("manners", {"device": "d1", "gap": 1}, "unknown field `gap`"),
     ],
 )
 def test_a_wrong_request_is_told_what_is_valid(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bessai.simulator.device import DeviceConfig, RefusedError, SimulatedDevice, describe_write
+from bessai.simulator.device import DeviceConfig, RefusedError, SimulatedDevice
 from bessai.simulator.physics import BatterySpec
 
 
@@ -83,7 +83,7 @@ def test_an_exposure_is_stamped_by_the_first_response_that_carries_it() -> None:
     assert record.first_mono_ns == 2
     assert record.registers["esu1_soc_pct"] == 2
     assert record.registers["storage_soc_pct"] == 4
-    assert "pack1_soc_pct" not in record.registers
+    assert "esu1_pack1_soc_pct" not in record.registers
 
 
 def test_state_that_is_unknown_or_out_of_range_changes_nothing() -> None:
@@ -98,7 +98,7 @@ def test_state_that_is_unknown_or_out_of_range_changes_nothing() -> None:
 
 
 def test_a_write_is_described_by_the_registers_it_names() -> None:
-    assert describe_write(47246, [0, 0, 1500, 0]) == {
+    assert device().describe_write(47246, [0, 0, 1500, 0]) == {
         "forced_setting_mode": 0,
         "forced_charge_power_w": 1500,
     }

@@ -167,7 +167,8 @@ def test_blocks_that_work_in_the_field_are_one_read(
 
 
 @pytest.mark.parametrize(
-    ("address", "count"), [(29999, 1), (37000, 70), (37024, 1), (37738, 1), (40900, 1), (60000, 1)]
+    ("address", "count"),
+    [(29999, 1), (37000, 70), (37024, 1), (37410, 1), (37498, 2), (40900, 1), (60000, 1)],
 )
 def test_holes_answer_exception_2(modbus: ModbusTcpClient, address: int, count: int) -> None:
     assert modbus.read_holding_registers(address, count=count).exception_code == 2
@@ -258,9 +259,24 @@ def test_garbage_ends_only_the_connection_that_sent_it(
     assert not modbus.read_holding_registers(37004, count=1).isError()
 
 
+@pytest.mark.parametrize(
+    "pdu",
+    [
+        struct.pack(">BHH", 3, 37004, 0),
+        struct.pack(">BHH", 3, 37000, 126),
+        struct.pack(">BHHBH", 16, 47083, 1, 4, 5),
+        struct.pack(">BHHB", 16, 47083, 0, 0),
+    ],
+)
+def test_a_request_whose_lengths_do_not_fit_answers_exception_3(site: Ready, pdu: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", site.devices[0].port), timeout=2) as connection:
+        connection.sendall(struct.pack(">HHHB", 7, 0, len(pdu) + 1, 1) + pdu)
+        assert received(connection, 9)[7:] == bytes((pdu[0] | 0x80, 3))
+
+
 def test_an_unknown_function_and_a_cut_body_answer_an_exception(site: Ready) -> None:
     with socket.create_connection(("127.0.0.1", site.devices[0].port), timeout=2) as connection:
-        for body in (b"\x01\x41\x24\x00", b"\x01\x03\x90"):
+        for body in (b"\x01\x42\x24\x00", b"\x01\x03\x90", b"\x01\x06\xb8"):
             connection.sendall(b"\0\7\0\0" + len(body).to_bytes(2, "big") + body)
             answer = received(connection, 9)
             assert answer[:2] == b"\0\7"

@@ -82,6 +82,32 @@ def test_the_power_response_reaches_ninety_percent_in_about_twenty_seconds() -> 
     assert battery.power_w == pytest.approx(905, abs=10)
 
 
+def test_reversing_does_not_wait_and_takes_about_eleven_seconds() -> None:
+    battery = BatteryModel()
+    battery.power_w = 1000.0
+    for _ in range(226):
+        battery.step(0.05, target_w=-1000.0, ambient_c=25.0)
+    assert battery.power_w == pytest.approx(-800, abs=10)
+
+
+def test_a_battery_at_rest_waits_before_its_power_moves_and_again_after_a_rest() -> None:
+    battery = BatteryModel()
+    for _ in range(2):
+        battery.step(8.4, target_w=1000.0, ambient_c=25.0)
+        assert battery.power_w == pytest.approx(0.0, abs=0.01)
+        battery.step(1.0, target_w=1000.0, ambient_c=25.0)
+        assert battery.power_w > 150.0
+        battery.step(60.0, target_w=0.0, ambient_c=25.0)
+        battery.step(1.0, target_w=0.0, ambient_c=25.0)
+
+
+def test_what_went_in_and_out_at_the_terminals_is_counted() -> None:
+    battery = BatteryModel(AT_ONCE)
+    battery.step(3600, target_w=1000.0, ambient_c=25.0)
+    battery.step(1800, target_w=-3000.0, ambient_c=25.0)
+    assert (battery.charged_wh, battery.discharged_wh) == (1000.0, 1500.0)
+
+
 def test_the_power_response_does_not_depend_on_the_step_length() -> None:
     fine, coarse = BatteryModel(), BatteryModel()
     for _ in range(100):

@@ -1,16 +1,29 @@
 """Encoding of values and the register map itself."""
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bessai.simulator.image import EXISTING, RegisterImage
-from bessai.simulator.register_map import ALIASES, BY_NAME, POINTS, points_named
+from bessai.simulator.huawei_map import HUAWEI
+from bessai.simulator.register_map import RegisterMap
 from bessai.simulator.registers import EncodingError, Point, RegisterType
+from tests.actors.inverter.driven import PROFILE
+from tests.huawei_table import ROWS
 
-NUMERIC = [point for point in POINTS if point.type is not RegisterType.STR]
+NUMERIC = [point for point in HUAWEI.points if point.type.numeric]
+
+
+@pytest.mark.parametrize("point", HUAWEI.points, ids=lambda point: point.name)
+def test_a_register_of_the_simulator_is_what_the_table_says(point: Point) -> None:
+    row = ROWS[point.address]
+    assert (point.count, point.type.value, point.gain) == (row.registers, row.type, row.gain)
+    assert not point.writable or row.access == "RW"
+
+
+def test_the_simulator_has_every_register_that_the_profile_reads_but_what_must_be_probed() -> None:
+    read = {point.address for block in PROFILE.blocks for point in block.points}
+    missing = read - {point.address for point in HUAWEI.points}
+    assert missing == {37200, 37201, 42000, 42900, 47605, 47954, 47955, 48020}
 
 
 @given(st.sampled_from(NUMERIC), st.data())
@@ -27,15 +40,15 @@ def test_every_number_reads_back_to_within_half_a_unit_of_its_register(
 
 
 def test_negative_numbers_are_twos_complement_with_the_high_word_first() -> None:
-    assert BY_NAME["esu1_power_w"].encode(-2) == (0xFFFF, 0xFFFE)
-    assert BY_NAME["esu1_temperature_c"].encode(-0.1) == (0xFFFF,)
-    assert BY_NAME["meter_power_w"].encode(65_536) == (1, 0)
+    assert HUAWEI.by_name["esu1_power_w"].encode(-2) == (0xFFFF, 0xFFFE)
+    assert HUAWEI.by_name["esu1_temperature_c"].encode(-0.1) == (0xFFFF,)
+    assert HUAWEI.by_name["meter_power_w"].encode(65_536) == (1, 0)
 
 
 def test_strings_are_padded_with_nul() -> None:
-    words = BY_NAME["model"].encode("SUN")
+    words = HUAWEI.by_name["model"].encode("SUN")
     assert words[:3] == (0x5355, 0x4E00, 0)
-    assert BY_NAME["model"].decode(words) == "SUN"
+    assert HUAWEI.by_name["model"].decode(words) == "SUN"
 
 
 @pytest.mark.parametrize(
@@ -49,42 +62,57 @@ def test_strings_are_padded_with_nul() -> None:
     ],
 )
 def test_the_invalid_mark_is_the_vendors(name: str, words: tuple[int, ...]) -> None:
-    assert BY_NAME[name].invalid_words() == words
+    assert HUAWEI.by_name[name].invalid_words() == words
 
 
 def test_a_value_that_does_not_fit_names_register_and_range() -> None:
     with pytest.raises(EncodingError, match=r"esu1_soc_pct=7000.*37004.*6553\.5"):
-        BY_NAME["esu1_soc_pct"].encode(7000)
+        HUAWEI.by_name["esu1_soc_pct"].encode(7000)
     with pytest.raises(EncodingError, match="number"):
-        BY_NAME["esu1_soc_pct"].encode("full")
+        HUAWEI.by_name["esu1_soc_pct"].encode("full")
     with pytest.raises(EncodingError, match="longer"):
-        BY_NAME["serial_number"].encode("x" * 21)
+        HUAWEI.by_name["serial_number"].encode("x" * 21)
 
 
-def test_points_do_not_overlap_and_have_unique_names() -> None:
-    assert len(BY_NAME) == len(POINTS)
-    assert all(before.end <= after.address for before, after in pairwise(POINTS))
+@given(st.lists(st.integers(0, 0xFFFF), min_size=43, max_size=43))
+def test_a_table_reads_back_word_for_word(words: list[int]) -> None:
+    table = HUAWEI.by_name["luna_periods"]
+    assert list(table.encode(table.decode(words))) == words
+
+
+@pytest.mark.parametrize("text", ["", "0001", "zz " * 43, "10000 " * 43, "-1 " * 43])
+def test_a_table_that_is_not_whole_is_refused(text: str) -> None:
+    with pytest.raises(EncodingError, match=r"luna_periods \(47255\) is a table"):
+        HUAWEI.by_name["luna_periods"].encode(text)
 
 
 def test_aliases_name_registers() -> None:
-    assert all(points_named(alias) for alias in ALIASES)
+    assert all(HUAWEI.points_named(alias) for alias in HUAWEI.aliases)
     with pytest.raises(KeyError, match="soc_pct"):
-        points_named("state_of_charge")
+        HUAWEI.points_named("state_of_charge")
 
 
-def test_a_spoof_covers_the_truth_until_it_is_cleared() -> None:
-    image = RegisterImage()
-    image.report({"esu1_soc_pct": 50.0})
-    image.spoof_value("esu1_soc_pct", None)
-    image.report({"esu1_soc_pct": 51.0})
-    assert image.read(37004, 1) == [0xFFFF]
-    image.clear([37004])
-    assert image.read(37004, 1) == [510]
+def register(name: str, address: int, kind: RegisterType = RegisterType.U32) -> Point:
+    return Point(name=name, address=address, count=2, type=kind, gain=1, writable=False)
 
 
-def test_a_hole_cannot_be_spoofed() -> None:
-    assert 37024 not in EXISTING
-    with pytest.raises(EncodingError, match="37024 is a hole"):
-        RegisterImage().spoof_words(37024, [1])
-    with pytest.raises(EncodingError, match="65536"):
-        RegisterImage().spoof_words(37004, [65_536])
+@pytest.mark.parametrize(
+    ("points", "aliases", "said"),
+    [
+        ((("a", 10), ("a", 12)), {}, "one name"),
+        ((("a", 10), ("b", 11)), {}, "share an address"),
+        ((("a", 10),), {"both": ("a", "b")}, "'both' names 'b'"),
+    ],
+)
+def test_a_map_that_contradicts_itself_is_refused(
+    points: tuple[tuple[str, int], ...], aliases: dict[str, tuple[str, ...]], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        RegisterMap([register(name, address) for name, address in points], aliases=aliases)
+
+
+def test_reserved_addresses_answer_and_holes_do_not() -> None:
+    small = RegisterMap([register("a", 10), register("b", 14)], reserved=[range(8, 13)])
+    assert small.answers(8, 5)
+    assert not small.answers(8, 6)
+    assert (small.first, small.end) == (8, 16)
