@@ -22,6 +22,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Final
+
 
 class InverterError(Exception):
     """Base of everything that actors.inverter raises."""
@@ -38,29 +40,44 @@ class RefusedWriteError(InverterError):
 class LinkError(InverterError):
     """Something happened on the connection; the message is a reason a person can read."""
 
+    kind: ClassVar[str] = "link"
+    """What metrics count it as."""
+
 
 class ConnectError(LinkError):
     """No connection could be made."""
+
+    kind = "connect"
 
 
 class ConnectionLostError(LinkError):
     """The connection ended while it was needed."""
 
+    kind = "lost"
+
 
 class RequestTimeoutError(LinkError):
     """The device did not answer in time: what was asked is neither done nor not done."""
+
+    kind = "timeout"
 
 
 class StaleFrameError(LinkError):
     """What arrived does not answer what was asked."""
 
+    kind = "stale_frame"
+
 
 class WrongDeviceError(LinkError):
     """Another device than expected answers: nothing may be written to it."""
 
+    kind = "wrong_device"
+
 
 class LinkClosedError(LinkError):
     """The link was closed for good."""
+
+    kind = "closed"
 
 
 class DeviceError(LinkError):
@@ -75,21 +92,31 @@ class DeviceError(LinkError):
 class BusyError(DeviceError):
     """The device asks for patience."""
 
+    kind = "busy"
+
 
 class PermissionDeniedError(DeviceError):
     """The device wants a login first (vendor code 0x80)."""
+
+    kind = "permission"
 
 
 class IllegalAddressError(DeviceError):
     """The device has no such function or register."""
 
+    kind = "illegal_address"
+
 
 class IllegalValueError(DeviceError):
     """The device finds the value out of range."""
 
+    kind = "illegal_value"
+
 
 class DeviceFailureError(DeviceError):
     """The device failed to do it; also seen in standby and for missing permission."""
+
+    kind = "device_failure"
 
 
 _MEANINGS = {
@@ -115,3 +142,25 @@ _CLASSES: dict[int, type[DeviceError]] = {
 def device_error(code: int, what: str) -> DeviceError:
     """Return the error for Modbus exception `code` in answer to `what`."""
     return _CLASSES.get(code, DeviceFailureError)(code, what)
+
+
+KINDS: Final[tuple[str, ...]] = (
+    "connect",
+    "lost",
+    "timeout",
+    "stale_frame",
+    "wrong_device",
+    "closed",
+    "busy",
+    "permission",
+    "illegal_address",
+    "illegal_value",
+    "device_failure",
+    "link",
+)
+"""Every kind of `LinkError`."""
+
+
+def told(error: LinkError, login: str) -> str:
+    """Return the reason a person is told: where a login is needed, with `login`, which says whose."""
+    return f"{error}: {login}" if login and isinstance(error, PermissionDeniedError) else str(error)

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-
-import msgspec
 
 from actors.inverter.decode import decode_text
 from actors.inverter.errors import IllegalAddressError, WrongDeviceError
-from actors.inverter.profile import Identity, Requirement
-
-Read = Callable[[int, int], Awaitable[list[int]]]
-"""Returns `count` registers from `address`, as `Wire.read` does."""
-
-
-class Found(msgspec.Struct, frozen=True):
-    """Who answered."""
-
-    model: str
-    serial: str
+from actors.inverter.found import Found, Read
+from actors.inverter.profile import AnyProfile, Profile, Requirement
+from actors.inverter.sunspec import discover
+from actors.inverter.sunspec_profile import SunSpecProfile
 
 
-async def identify(identity: Identity, read: Read) -> Found:
-    """Return who answers, after it has been found to be what `identity` describes.
+async def recognise(profile: AnyProfile, read: Read) -> Found:
+    """Return who answers and the profile by which it is read and commanded.
+
+    Raises:
+        WrongDeviceError: it is no device of `profile`; the message says what was found and what was expected.
+        LinkError: it could not be asked.
+    """
+    match profile:
+        case Profile():
+            return await identify(profile, read)
+        case SunSpecProfile():
+            return await discover(profile, read)
+
+
+async def identify(profile: Profile, read: Read) -> Found:
+    """Return who answers, after it has been found to be what `profile` describes.
 
     Raises:
         WrongDeviceError: it is something else; the message says what was found and what was expected.
         LinkError: it could not be asked.
     """
+    identity = profile.identity
     try:
         words = await read(identity.address, identity.count)
     except IllegalAddressError as error:
@@ -41,7 +46,7 @@ async def identify(identity: Identity, read: Read) -> Found:
         raise WrongDeviceError(msg)
     for requirement in identity.requires:
         await _demand(requirement, read)
-    return Found(model, serial)
+    return Found(model, serial, "", profile)
 
 
 def _text(words: list[int], offset: int, registers: int) -> str:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 import msgspec
 
+from actors.inverter.errors import LinkError
+from actors.inverter.profile import Profile
 from actors.messages import LinkState, WriteResult
 
 
@@ -13,16 +18,45 @@ class RegisterWords(msgspec.Struct, frozen=True):
     name: str
     address: int
     words: tuple[int, ...]
+    settle_s: float = 0.0
+    """Silence after it was written, before the next request."""
+    tolerance: int = 0
+    """By how much the number read back may differ."""
+    little: bool = False
+    """Whether the least significant word comes first."""
+    before: tuple[int, ...] = ()
+    """What must still be there when it is to be written, or nothing: a register in flash is not changed by mistake."""
+
+    def agrees(self, words: Sequence[int]) -> bool:
+        """Return whether what was read back is what was written, within the tolerance."""
+        if len(words) != len(self.words):
+            return False
+        circle = 1 << 16 * len(words)
+        gap = (self._number(words) - self._number(self.words)) % circle
+        return min(gap, circle - gap) <= self.tolerance
+
+    def _number(self, words: Sequence[int]) -> int:
+        ordered = reversed(words) if self.little else words
+        return functools.reduce(lambda number, word: number << 16 | word, ordered, 0)
 
 
-class ReadJob(msgspec.Struct, frozen=True):
-    """Read one block as part of a poll."""
+class BlockRef(msgspec.Struct, frozen=True):
+    """One block to be read."""
 
-    poll: int
     block: int
-    """Index in the profile."""
+    """Index in the book that asks."""
     address: int
     count: int
+
+
+class PollJob(msgspec.Struct, frozen=True):
+    """Read these blocks in order: answered by one part for the safety blocks and one for the rest."""
+
+    poll: int
+    safety: tuple[BlockRef, ...]
+    rest: tuple[BlockRef, ...]
+    begin_ns: int = 0
+    """Monotonic time before which it is not begun: the link keeps the pace, so that no thread wakes for it."""
 
 
 class WriteJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,24 +78,31 @@ class LinkChanged(msgspec.Struct, frozen=True):
     reason: str = ""
     model: str = ""
     serial: str = ""
+    profile: Profile | None = None
+    """By which the device is read and commanded; None until it was recognised."""
 
 
-class BlockRead(msgspec.Struct, frozen=True):
-    """A block was answered."""
+class BlockAnswer(msgspec.Struct, frozen=True):
+    """What became of one block: its words, or why there are none."""
+
+    block: int
+    words: list[int] | None = None
+    error: LinkError | None = None
+
+
+class PollPart(msgspec.Struct, frozen=True, kw_only=True):
+    """The safety blocks of a poll are through, or the rest is: two hand-offs a poll, however many blocks it has."""
 
     poll: int
-    block: int
-    words: list[int]
+    answers: tuple[BlockAnswer, ...]
+    safety: bool
+    """Whether these are the safety blocks."""
+    last: bool
+    """Whether nothing more of this poll will come."""
+    began_ns: int
+    """When the first block of the poll was asked for."""
     mono_ns: int
-
-
-class BlockFailed(msgspec.Struct, frozen=True):
-    """A block was not answered, or with an exception."""
-
-    poll: int
-    block: int
-    reason: str
-    mono_ns: int
+    """When the last of the answers came."""
 
 
 class WriteDone(msgspec.Struct, frozen=True):
@@ -79,4 +120,4 @@ class LinkCrashed(msgspec.Struct, frozen=True):
     error: str
 
 
-LinkEvent = LinkChanged | LinkCrashed | BlockRead | BlockFailed | WriteDone
+LinkEvent = LinkChanged | LinkCrashed | PollPart | WriteDone

@@ -1,9 +1,9 @@
-"""The only owner of the connection to a device, and of the order in which things are asked of it.
+"""Reads and writes one device for one incarnation of its actor: the order in which things are asked of it.
 
-Runs on the shared I/O loop: one request at a time, safety writes before command writes before reads, a minimum gap
-between an answer and the next request. A safety write drops every other write, and an earlier request that keeps it
-waiting too long is abandoned by closing the socket. Lost connections are made again with growing delays, and nothing
-is written before the device has been identified again.
+Runs on the shared I/O loop, over the trunk to the device's address, which other devices may share: safety writes before
+command writes before reads. A safety write drops every other write, and an earlier request that keeps it waiting too
+long is abandoned. Lost devices are tried again with growing delays, and nothing is written before the device has been
+identified again.
 
 The three methods at the top may be called from any thread; everything else belongs to the loop.
 """
@@ -11,41 +11,47 @@ The three methods at the top may be called from any thread; everything else belo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections import deque
 from collections.abc import Callable
 
 import msgspec
 import structlog
 
 from actors.inverter.errors import (
+    KINDS,
     ConnectionLostError,
     DeviceError,
     LinkClosedError,
     LinkError,
-    RequestTimeoutError,
     WrongDeviceError,
+    told,
 )
-from actors.inverter.identity import Found, identify
+from actors.inverter.found import Found
 from actors.inverter.io_loop import IoLoop
 from actors.inverter.jobs import (
-    BlockFailed,
-    BlockRead,
+    BlockRef,
     LinkChanged,
     LinkCrashed,
     LinkEvent,
-    ReadJob,
-    RegisterWords,
+    PollJob,
     WriteDone,
     WriteJob,
 )
-from actors.inverter.profile import Identity, Timing
-from actors.inverter.wire import Wire
+from actors.inverter.line import Line, OvertakenError
+from actors.inverter.profile import AnyProfile, Timing
+from actors.inverter.running_poll import RunningPoll
+from actors.inverter.trunk import Rank, Trunk, trunk_to
+from actors.inverter.wire import Address
+from actors.inverter.write_run import WriteRun
 from actors.messages import LinkState, WriteResult
 from supervision.clock import Clock
 
 _JITTER = 0.2
 """Delays before a new connection vary by this share, so that devices do not return in step."""
+_NS_PER_MS = 1_000_000
+_SHARED_TIMEOUT_S = 2.0
+"""A device that was lost behind a shared connection gets no more time than this to identify itself: others wait."""
 
 _log = structlog.get_logger()
 
@@ -54,15 +60,16 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where a device answers, who it must be and how it wants to be treated."""
 
     device_id: str
-    host: str
-    port: int
+    address: Address
     unit_id: int
-    identity: Identity
+    profile: AnyProfile
     timing: Timing
+    max_registers: int
+    """The longest read that this very device answers."""
 
 
 class ModbusLink:
-    """Reads and writes one device for one incarnation of its actor."""
+    """One device behind one address."""
 
     def __init__(
         self, endpoint: Endpoint, loop: IoLoop, clock: Clock, deliver: Callable[[LinkEvent], None]
@@ -74,24 +81,32 @@ class ModbusLink:
         self._clock = clock
         self._deliver = deliver
         self._closed = False
-        self._safe: deque[WriteJob] = deque()
-        self._commands: deque[WriteJob] = deque()
-        self._reads: deque[ReadJob] = deque()
+        # Lists, as they hold one or two: an empty deque takes as much as eighty entries.
+        self._safe: list[WriteJob] = []
+        self._commands: list[WriteJob] = []
+        self._polls: list[RunningPoll] = []
+        self._carrying = Rank.READ
+        """The rank of the job that is being carried out."""
         self._wake = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
         self._runner: asyncio.Task[None] | None = None
-        self._wire: Wire | None = None
-        self._online = False
+        self._trunk: Trunk | None = None
+        self._line: Line | None = None
+        """How the device is asked; None while it is not known to be there and the right one."""
         self._state = LinkState.CONNECTING
+        self._why = ""
+        """Why the device was lost last; empty once it has been recognised again."""
         self._first: Found | None = None
-        self._free_at_s = 0.0
         self._delay_s = self._timing.reconnect_initial_s
+        self.errors = dict.fromkeys(KINDS, 0)
+        """How often each kind of error has happened; may be read from any thread."""
 
     def start(self, delay_s: float = 0.0) -> None:
         """Begin to connect after `delay_s`, and keep at it until closed."""
         self._loop.call(self._begin, delay_s)
 
-    def submit(self, *jobs: ReadJob | WriteJob) -> None:
-        """Queue `jobs`; each is answered by exactly one event."""
+    def submit(self, *jobs: PollJob | WriteJob) -> None:
+        """Queue `jobs`; a write is answered by exactly one event, a poll by one for each of its parts."""
         self._loop.call(self._enqueue, jobs)
 
     def close(self) -> None:
@@ -99,23 +114,42 @@ class ModbusLink:
         self._closed = True
         self._loop.call(self._shut)
 
+    def wake(self) -> None:
+        """Look at the wire: it has ended. Called by the trunk."""
+        self._wake.set()
+
+    @property
+    def next(self) -> BlockRef:
+        """The block of the present poll to be asked for."""
+        return self._polls[0].next
+
+    def took(self, words: list[int]) -> bool:
+        """Take what `next` was answered with; return whether to ask for the new `next` at once. Called by the wire."""
+        if not self._polls:
+            return False  # it was failed as a whole meanwhile
+        poll = self._polls[0]
+        self._answered(poll, words, None)
+        return not (poll.over or self._safe or self._commands)
+
     def _begin(self, delay_s: float) -> None:
         if not self._closed:
-            self._runner = self._loop.spawn(self._run(delay_s))
+            self._trunk = trunk_to(self._endpoint.address, self._loop)
+            self._trunk.join(self)
+            self._runner = self._loop.spawn(self._run(self._trunk, delay_s))
 
     def _shut(self) -> None:
-        reason = LinkClosedError("the link was closed")
-        if self._wire is not None:
-            self._wire.end(reason)
+        if self._trunk is not None:
+            self._trunk.leave(self)
         if self._runner is not None:
             self._runner.cancel()
-        self._fail_waiting(reason)
+        self._fail_waiting(LinkClosedError("the link was closed"))
 
-    def _enqueue(self, jobs: tuple[ReadJob | WriteJob, ...]) -> None:
+    def _enqueue(self, jobs: tuple[PollJob | WriteJob, ...]) -> None:
         for job in jobs:
             match job:
-                case ReadJob():
-                    self._reads.append(job)
+                case PollJob():
+                    if job.safety or job.rest:
+                        self._polls.append(RunningPoll(job))
                 case WriteJob(safe=True):
                     self._drop_commands("overtaken by a safe command")
                     self._safe.append(job)
@@ -123,34 +157,28 @@ class ModbusLink:
                 case WriteJob():
                     self._drop_commands("replaced by a newer set-point")
                     self._commands.append(job)
-        if self._online and not self._closed:
-            self._wake.set()
-        else:
+        if self._line is None or self._closed:
             self._fail_waiting(ConnectionLostError("the device is not connected"))
+        elif self._safe or self._commands or self._poll_is_due():
+            self._wake.set()
 
     def _drop_commands(self, why: str) -> None:
         while self._commands:
             self._done(
-                self._commands.popleft(), WriteResult.REJECTED, f"{why} before anything was written"
+                self._commands.pop(0), WriteResult.REJECTED, f"{why} before anything was written"
             )
 
     def _hurry(self) -> None:
         """Give the request that is under way only so much longer."""
-        wire, busy_with = self._wire, self._free_at_s
-        if wire is None:
-            return
+        if self._line is not None and self._trunk is not None:
+            self._line.urgent.set()
+            self._trunk.hurry(self._timing.abandon_s, lambda: bool(self._safe))
 
-        def abandon() -> None:
-            if self._free_at_s == busy_with and self._safe:
-                wire.end(RequestTimeoutError("abandoned: it kept a safe command waiting"))
-
-        asyncio.get_running_loop().call_later(self._timing.abandon_s, abandon)
-
-    async def _run(self, delay_s: float) -> None:
+    async def _run(self, trunk: Trunk, delay_s: float) -> None:
         try:
             await asyncio.sleep(delay_s)
             while not self._closed:
-                await self._live()
+                await self._live(trunk)
                 await self._pause()
         except BaseException as error:
             # The task has nobody above it: what it did not expect ends the actor's incarnation instead of vanishing.
@@ -158,99 +186,121 @@ class ModbusLink:
                 self._deliver(LinkCrashed(repr(error)))
             raise
 
-    async def _live(self) -> None:
+    async def _live(self, trunk: Trunk) -> None:
         try:
-            await self._session()
+            await self._session(trunk)
         except LinkError as error:
             self._lost(error)
         finally:
-            self._online = False
-            if self._wire is not None:
-                self._wire.end(LinkClosedError("the session is over"))
+            self._line = None
+            if not self._closed and not trunk.shared:
+                trunk.abandon(LinkClosedError("the session is over"))
 
-    async def _session(self) -> None:
-        wire = Wire(
-            self._endpoint.host,
-            self._endpoint.port,
-            self._endpoint.unit_id,
-            self._timing.timeout_s,
-            self._wake.set,
-        )
-        self._wire = wire
-        await wire.open()
-        await asyncio.sleep(self._timing.connect_delay_s)
+    async def _session(self, trunk: Trunk) -> None:
+        wire = await trunk.connect(self._timing)
+        unit_id = self._endpoint.unit_id
+        line = Line(trunk, wire, unit_id, self._timing, rank=self._rank, errors=self.errors)
         if self._state is not LinkState.REFUSED:
-            self._change(LinkState.IDENTIFYING)
-        found = await identify(self._endpoint.identity, self._read)
+            self._change(LinkState.IDENTIFYING, self._why)
+        found = await self._recognise(line, trunk)
+        self._first = found
+        self._line = line
+        self._why = ""
+        self._change(LinkState.ONLINE, "", found)
+        while True:
+            await self._next_job(line)
+
+    async def _recognise(self, line: Line, trunk: Trunk) -> Found:
+        """Return who answers, after it has been found to be who answered before."""
+        if self._first is not None and trunk.shared:
+            line.timeout_s = min(self._timing.timeout_s, _SHARED_TIMEOUT_S)
+        found = await line.recognise(self._endpoint.profile, self._endpoint.max_registers)
         if self._first is not None and found.serial != self._first.serial:
             msg = f"serial number {found.serial!r} answers where {self._first.serial!r} was before"
             raise WrongDeviceError(msg)
-        self._first = found
-        self._online = True
-        self._change(LinkState.ONLINE, "", found)
-        while True:
-            await self._next_job()
+        line.timeout_s = self._timing.timeout_s
+        return found
 
-    async def _next_job(self) -> None:
-        wire = self._wire
-        while not (self._safe or self._commands or self._reads):
+    async def _next_job(self, line: Line) -> None:
+        while not (self._safe or self._commands or self._poll_is_due()):
             self._wake.clear()
-            if wire is not None and wire.ended is not None:
-                raise wire.ended
+            if line.wire.ended is not None:
+                raise line.wire.ended
             await self._wake.wait()
-        await self._gap()
         if self._safe:
-            await self._carry_out(self._safe.popleft())
+            line.urgent.clear()
+            await self._carry_out(self._safe.pop(0), line)
         elif self._commands:
-            await self._carry_out(self._commands.popleft())
-        elif self._reads:
-            await self._read_block(self._reads.popleft())
+            await self._carry_out(self._commands.pop(0), line)
+        else:
+            with contextlib.suppress(OvertakenError):
+                await self._read(self._polls[0], line)
 
-    async def _gap(self) -> None:
-        wait_s = self._free_at_s - asyncio.get_running_loop().time()
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
+    def _rank(self) -> Rank:
+        """Return how urgent our business is now."""
+        if self._safe:
+            return Rank.SAFE
+        return min(self._carrying, Rank.COMMAND if self._commands else Rank.READ)
 
-    async def _read_block(self, job: ReadJob) -> None:
+    def _poll_is_due(self) -> bool:
+        """Return whether a poll waits whose time has come; otherwise be woken when it does."""
+        if not self._polls:
+            return False
+        begin_ns, now_ns = self._polls[0].begin_ns, self._clock.monotonic_ns()
+        if begin_ns <= now_ns:
+            return True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        # The loop's timers count whole milliseconds: one that is not rounded up fires early, and again and again.
+        wait_ms = -(-begin_ns // _NS_PER_MS) - now_ns // _NS_PER_MS
+        self._alarm = asyncio.get_running_loop().call_later(wait_ms / 1000, self._wake.set)
+        return False
+
+    async def _read(self, poll: RunningPoll, line: Line) -> None:
+        """Go on with `poll` until it is over, has an error, or something else goes first."""
+        if not poll.began_ns:
+            poll.began_ns = self._clock.monotonic_ns()
+            line.refresh()
         try:
-            words = await self._read(job.address, job.count)
+            await line.read_run(self, self._may_read)
         except LinkError as error:
-            self._deliver(BlockFailed(job.poll, job.block, str(error), self._clock.monotonic_ns()))
+            self._answered(poll, None, error)
             if not isinstance(error, DeviceError):
                 raise
             return
-        self._deliver(BlockRead(job.poll, job.block, words, self._clock.monotonic_ns()))
         self._delay_s = self._timing.reconnect_initial_s
 
-    async def _carry_out(self, job: WriteJob) -> None:
+    def _may_read(self) -> None:
+        """Writes go first."""
+        if self._safe or self._commands:
+            raise OvertakenError
+
+    def _answered(
+        self, poll: RunningPoll, words: list[int] | None, error: LinkError | None
+    ) -> None:
+        if poll not in self._polls:
+            return  # it was failed as a whole meanwhile
+        part = poll.answered(words, error, self._clock.monotonic_ns())
+        if part is None:
+            return
+        if part.last:
+            self._polls.remove(poll)
+        self._deliver(part)
+
+    async def _carry_out(self, job: WriteJob, line: Line) -> None:
         """Write and read back; a lost link leaves it unknown, and ends the session."""
-        written = 0
-        refusal = ""
+        self._carrying = Rank.SAFE if job.safe else Rank.COMMAND
         try:
-            for step in job.steps:
-                obstacle = self._obstacle(job)
-                if obstacle:
-                    result = WriteResult.UNVERIFIED if written else WriteResult.REJECTED
-                    self._done(
-                        job, result, f"{obstacle} after {written} of {len(job.steps)} writes"
-                    )
-                    return
-                try:
-                    await self._write(step)
-                except DeviceError as error:
-                    refusal = refusal or f"{step.name}: {error}"
-                    if not job.safe:
-                        self._done(job, WriteResult.REJECTED, refusal)
-                        return
-                else:
-                    written += 1
-            mismatch = await self._read_back(job)
+            outcome = await WriteRun(job, line, self._timing.readback_s, self._obstacle).carry_out()
         except LinkError as error:
             self._done(job, WriteResult.UNKNOWN, str(error))
             raise
-        self._conclude(job, refusal, mismatch)
+        finally:
+            self._carrying = Rank.READ
+        self._done(job, *outcome)
 
     def _obstacle(self, job: WriteJob) -> str:
+        """Return why the next step of `job` must not go out, or nothing."""
         if self._closed:
             return "the link was closed"
         if self._safe and not job.safe:
@@ -259,71 +309,28 @@ class ModbusLink:
             return "its lease ended"
         return ""
 
-    async def _read_back(self, job: WriteJob) -> str:
-        """Return what does not read back as expected, or nothing."""
-        for check in job.checks:
-            if self._safe and not job.safe:
-                return "overtaken by a safe command before it was read back"
-            try:
-                words = await self._read(check.address, len(check.words))
-            except DeviceError as error:
-                return f"{check.name} cannot be read back: {error}"
-            if tuple(words) != check.words:
-                return (
-                    f"{check.name} reads {words} at {check.address}, expected {list(check.words)}"
-                )
-        return ""
-
-    def _conclude(self, job: WriteJob, refusal: str, mismatch: str) -> None:
-        if not mismatch:
-            self._done(job, WriteResult.VERIFIED, refusal)
-        elif refusal:
-            self._done(job, WriteResult.REJECTED, f"{refusal}; {mismatch}")
-        else:
-            self._done(job, WriteResult.UNVERIFIED, mismatch)
-
     def _done(self, job: WriteJob, result: WriteResult, detail: str) -> None:
         self._deliver(WriteDone(job.number, result, detail, self._clock.monotonic_ns()))
-
-    async def _read(self, address: int, count: int) -> list[int]:
-        wire = await self._turn()
-        try:
-            return await wire.read(address, count)
-        finally:
-            self._free_at_s = asyncio.get_running_loop().time() + self._timing.gap_s
-
-    async def _write(self, step: RegisterWords) -> None:
-        wire = await self._turn()
-        try:
-            await wire.write(step.address, step.words)
-        finally:
-            self._free_at_s = asyncio.get_running_loop().time() + self._timing.gap_s
-
-    async def _turn(self) -> Wire:
-        """Return the wire when the gap is over; raise if nothing may be sent any more."""
-        await self._gap()
-        if self._closed or self._wire is None:
-            msg = "the link was closed"
-            raise LinkClosedError(msg)
-        return self._wire
 
     def _lost(self, error: LinkError) -> None:
         if self._closed:
             return
+        if not isinstance(error, DeviceError):
+            self.errors[error.kind] += 1  # those of the device are counted where it gives them
         stranger = isinstance(error, WrongDeviceError)
         if stranger:
             self._delay_s = self._timing.reconnect_max_s
-        self._change(LinkState.REFUSED if stranger else LinkState.OFFLINE, str(error))
+        self._why = told(error, self._endpoint.profile.login)
+        self._change(LinkState.REFUSED if stranger else LinkState.OFFLINE, self._why)
         self._fail_waiting(error)
 
     def _fail_waiting(self, error: LinkError) -> None:
         """Answer every queued job: none of them was begun."""
-        while self._reads:
-            job = self._reads.popleft()
-            self._deliver(BlockFailed(job.poll, job.block, str(error), self._clock.monotonic_ns()))
+        while self._polls:
+            self._answered(self._polls[0], None, error)
         for lane in (self._safe, self._commands):
             while lane:
-                write = lane.popleft()
+                write = lane.pop(0)
                 result = WriteResult.UNKNOWN if write.safe else WriteResult.REJECTED
                 self._done(write, result, f"nothing was written: {error}")
 
@@ -332,9 +339,10 @@ class ModbusLink:
             _log.info("link", device=self._endpoint.device_id, state=state.value, reason=reason)
         self._state = state
         who = found or self._first
-        self._deliver(
-            LinkChanged(state, reason, who.model if who else "", who.serial if who else "")
-        )
+        event = LinkChanged(state, reason)
+        if who is not None:
+            event = LinkChanged(state, reason, who.model, who.serial, who.profile)
+        self._deliver(event)
 
     async def _pause(self) -> None:
         delay_s = self._delay_s

@@ -1,116 +1,142 @@
-"""Collects the answers of one poll after another into vitals and samples: pure."""
+"""Collects the answers of one poll after another into vitals and samples: pure, times are passed in.
+
+Safety blocks and fast ones are read in every poll. Slow ones and those read once are spread: a poll carries no more
+than `EXTRAS` of them, so that none is much longer than another. A block whose condition does not hold is not asked for,
+and what the device answers with "no such register" although it may lack it is not asked for again on this connection.
+"""
 
 from __future__ import annotations
 
-import zlib
+import sys
+from collections.abc import Iterator
 
-from actors.inverter.decode import BlockPlan
-from actors.inverter.jobs import ReadJob
-from actors.inverter.profile import VITAL_POINTS, Block, PollClass, Profile
-from actors.inverter.write import LiveLimits
-from actors.messages import DeviceSchema, PointInfo, Quality, Sample, Vitals
+import msgspec
+
+from actors.inverter.doubts import Doubt, Doubts
+from actors.inverter.errors import DeviceError, IllegalAddressError, told
+from actors.inverter.jobs import PollJob, PollPart
+from actors.inverter.plausibility_book import PlausibilityBook
+from actors.inverter.point_reading import PointReading, point_readings, schema_of
+from actors.inverter.profile import VITAL_POINTS, PollClass, Profile
+from actors.inverter.reading import Reading
+from actors.inverter.schedule import EXTRAS, Schedule
+from actors.inverter.values import Values
+from actors.inverter.vitals import Unit, gather, gather_grid, grid_units_of, units_of
+from actors.inverter.write import LiveLimits, LiveState
+from actors.messages import Sample, TextInfo, Vitals
 
 
 class PollBook:
     """The last known value, quality and reason of every point, and what the running poll still waits for."""
 
-    def __init__(self, device_id: str, epoch: int, profile: Profile) -> None:
-        """Begin with nothing read, for the incarnation `epoch`."""
+    def __init__(
+        self, device_id: str, epoch: int, profile: Profile, *, extras: int = EXTRAS
+    ) -> None:
+        """Begin with nothing read, for the incarnation `epoch`; a poll carries at most `extras` slow blocks."""
         self._device_id = device_id
         self._epoch = epoch
-        self._blocks = _in_poll_order(profile)
-        self._plans = tuple(BlockPlan(profile, block) for block in self._blocks)
-        points = [point for block in self._blocks for point in block.points]
-        self._places = {point.name: place for place, point in enumerate(points)}
-        self._names = tuple(point.name for point in points)
-        self._starts = _starts(self._blocks)
-        self._values: list[float | None] = [None] * len(points)
-        self._quality = bytearray([Quality.MISSING]) * len(points)
-        self._reasons = ["not read yet"] * len(points)
-        self._vital_places = {
-            name: self._places[name] for name in VITAL_POINTS if name in self._places
-        }
-        self._forced_place = self._places[profile.write.forced_point]
+        self._profile = profile
+        self._points = profile.points
+        readings: list[Reading] = []
+        for block in profile.blocks:
+            start = readings[-1].places.stop if readings else 0
+            readings.append(Reading(profile, block, start))
+        points = [point for reading in readings for point in reading.request.plan.points]
+        self._values = Values(profile, points)
+        self._schedule = Schedule(profile, readings, extras)
+        self._units = units_of(profile, self._values.places)
+        self._grid_units = grid_units_of(profile, self._values.places)
+        self._lacking = tuple(name for name in VITAL_POINTS if name not in self._units)
+        limits = ("max_charge_w", "max_discharge_w")
+        self._limit_units = {name: self._units[name] for name in limits if name in self._units}
+        self._limits: LiveLimits | None = None
+        """As of the last answers; None until somebody wants to know."""
+        self._forced_place = self._values.places[profile.write.forced_point]
         self._forced_values = frozenset(profile.write.forced_values)
-        self._safety = {
-            index
-            for index, block in enumerate(self._blocks)
-            if block.poll_class is PollClass.SAFETY
-        }
+        self._judges = _judges(profile, tuple(self._values.places))
+        self._required = {requirement.point for requirement in profile.write.requires}
+        self._persistent = [
+            (step, number)
+            for step in profile.write.hold
+            for number, reading in enumerate(readings)
+            if step.persistent and 0 <= step.address - reading.block.address < reading.block.count
+        ]
         self._waiting: set[int] = set()
-        self._wall_ns = 0
+        self._wall_ns = self._complete_ns = 0
+        self._doubts = Doubts(profile.memo.setdefault("names", tuple(self._values.places)))
         self.seq = 0
-        self.schema = _schema(
-            device_id, tuple(PointInfo(point.name, point.unit) for point in points)
-        )
+        self.schema = schema_of(device_id, profile, points)
 
     @property
     def running(self) -> bool:
         """Whether blocks of the last poll are still to come."""
         return bool(self._waiting)
 
-    def completes_safety(self, index: int) -> bool:
-        """Return whether block `index`, which just came or failed, was the last safety block that was missing."""
-        return index in self._safety and not self._safety & self._waiting
-
-    def begin(self, wall_ns: int, *, first: bool) -> tuple[ReadJob, ...]:
-        """Begin a poll and return its reads, safety first; `first` says that it is the first on a connection."""
+    def begin(self, begin_ns: int, *, first: bool) -> PollJob:
+        """Return the reads of the next poll, for `begin_ns`; `first` says that it is the first on a connection."""
+        if first:
+            self._limits = None
+            self._values.renew()
+            self._schedule.renew()
         self.seq += 1
+        safety, rest = self._schedule.due(begin_ns, self._values)
+        self._waiting = {ref.block for ref in (*safety, *rest)}
+        return PollJob(self.seq, safety, rest, begin_ns)
+
+    def take(self, part: PollPart, wall_ns: int) -> bool:
+        """Take answers of the poll that runs since `wall_ns`; return whether they belong to it."""
+        if part.poll != self.seq or not self._waiting:
+            return False
         self._wall_ns = wall_ns
-        jobs: list[ReadJob] = []
-        for index, block in enumerate(self._blocks):
-            if block.poll_class is PollClass.ONCE and not first:
+        self._limits = None
+        for answer in part.answers:
+            self._waiting.discard(answer.block)
+            if answer.error is not None:
+                reason = sys.intern(told(answer.error, self._profile.login))
+                self._schedule.refused(answer.block, answer.error, reason, self._values)
+            elif self._schedule.answered(answer.block, answer.words or [], self._values):
+                texts = tuple(TextInfo(name, text) for name, text in self._values.texts.items())
+                self.schema = msgspec.structs.replace(self.schema, texts=texts)
+        self._judge(part)
+        if part.last:
+            self._complete_ns = part.mono_ns
+        return True
+
+    def refusals(self, part: PollPart) -> list[tuple[DeviceError, str]]:
+        """Return what the device refused, with the reason; not what it may lack, or is asked for to find that out."""
+        found: list[tuple[DeviceError, str]] = []
+        for answer in part.answers:
+            reading, error = self._schedule.readings[answer.block], answer.error
+            may_lack = reading.block.optional or reading.part or reading.gone
+            if isinstance(error, IllegalAddressError) and may_lack:
                 continue
-            obstacle = self._obstacle(block)
-            if obstacle:
-                self._mark(index, obstacle)
-            else:
-                jobs.append(ReadJob(self.seq, index, block.address, block.count))
-        self._waiting = {job.block for job in jobs}
-        return tuple(jobs)
+            if isinstance(error, DeviceError):
+                found.append((error, told(error, self._profile.login)))
+        return found
 
-    def arrived(self, poll: int, index: int, words: list[int]) -> bool:
-        """Take the words of a block; return whether they belong to the running poll."""
-        if poll != self.seq or index not in self._waiting:
-            return False
-        self._waiting.discard(index)
-        decoded = self._plans[index].decode(words)
-        start = self._starts[index]
-        end = start + len(decoded.values)
-        self._values[start:end] = decoded.values
-        self._quality[start:end] = bytes(len(decoded.values))
-        for offset, reason in decoded.reasons.items():
-            self._quality[start + offset] = Quality.INVALID
-            self._reasons[start + offset] = reason
-        return True
-
-    def failed(self, poll: int, index: int, reason: str) -> bool:
-        """Take the failure of a block; return whether it belongs to the running poll."""
-        if poll != self.seq or index not in self._waiting:
-            return False
-        self._waiting.discard(index)
-        self._mark(index, reason)
-        return True
+    def registers(self, part: PollPart) -> Iterator[tuple[int, list[int]]]:
+        """Yield address and words of every block that `part` brought."""
+        for answer in part.answers:
+            if answer.words is not None:
+                yield self._schedule.readings[answer.block].block.address, answer.words
 
     def disconnected(self, wall_ns: int, reason: str) -> None:
         """Make everything stale: a poll that reached nobody."""
         self.seq += 1
         self._wall_ns = wall_ns
+        self._limits = None
         self._waiting.clear()
-        for index in range(len(self._blocks)):
-            self._mark(index, reason)
+        self._values.mark(range(len(self._values.values)), reason)
 
     def vitals(self, mono_ns: int) -> Vitals:
-        """Return what safety decides on; only what was read in this poll is a number."""
-        good = {name: self._good(place) for name, place in self._vital_places.items()}
-        faults = [
-            f"{name}: {self._reasons[self._vital_places[name]]}"
-            for name, value in good.items()
-            if value is None
-        ]
-        forced = self._good(self._forced_place)
+        """Return what safety decides on; only what was read in this poll is a number, or of the grid in the last."""
+        numbers, faults = gather(self._units, self._look)
+        grid, grid_faults, absent = gather_grid(self._grid_units, self._look)
+        faults += grid_faults
+        forced = self._values.good(self._forced_place)
         if forced is None:
-            faults.append(f"{self._names[self._forced_place]}: {self._reasons[self._forced_place]}")
+            why = self._values.reasons[self._forced_place]
+            faults.append(f"{self._profile.write.forced_point}: {why}")
         return Vitals(
             device_id=self._device_id,
             seq=self.seq,
@@ -119,18 +145,38 @@ class PollBook:
             mono_ns=mono_ns,
             forced=None if forced is None else forced in self._forced_values,
             faults=tuple(faults),
-            **good,
+            grid_mono_ns=self._complete_ns,
+            absent=(*self._lacking, *absent),
+            **numbers,
+            **grid,
         )
 
     def limits(self) -> LiveLimits:
-        """Return the device's own limits as read in this poll."""
-        return LiveLimits(
-            self._good(self._vital_places["max_charge_w"]),
-            self._good(self._vital_places["max_discharge_w"]),
-        )
+        """Return the device's own limits as read in this poll, and what its profile requires before a write."""
+        if self._limits is None:
+            numbers, _ = gather(self._limit_units, self._look)
+            self._limits = LiveLimits(
+                numbers.get("max_charge_w"),
+                numbers.get("max_discharge_w"),
+                {name: self._state(name) for name in self._required},
+                self._persistent_words(),
+            )
+        return self._limits
+
+    def _persistent_words(self) -> dict[int, tuple[int, ...]]:
+        """Return what the registers in flash that a hold changes held when last read on this connection."""
+        found: dict[int, tuple[int, ...]] = {}
+        for step, number in self._persistent:
+            reading = self._schedule.readings[number]
+            start = step.address - reading.block.address
+            words = tuple(reading.words[start : start + step.type.registers])
+            if reading.heard and len(words) == step.type.registers:
+                found[step.address] = words
+        return found
 
     def sample(self, mono_ns: int) -> Sample:
-        """Return every point."""
+        """Return every number."""
+        quality = self._values.quality
         return Sample(
             device_id=self._device_id,
             schema_id=self.schema.schema_id,
@@ -138,54 +184,63 @@ class PollBook:
             epoch=self._epoch,
             wall_ns=self._wall_ns,
             mono_ns=mono_ns,
-            values=tuple(self._values),
-            quality=bytes(self._quality) if any(self._quality) else b"",
+            values=tuple(self._values.values),
+            quality=bytes(quality) if any(quality) else b"",
         )
 
-    def readings(self) -> list[tuple[str, str, float | None, str]]:
-        """Return name, unit, value and, where there is no good value, the reason of every point."""
-        return [
-            (
-                info.name,
-                info.unit,
-                self._values[place],
-                self._reasons[place] if self._quality[place] else "",
-            )
-            for place, info in enumerate(self.schema.points)
-        ]
+    def doubts(self, now_ns: int) -> list[Doubt]:
+        """Return of which points the last poll was not believed any more, and of which it was again."""
+        return self._doubts.take(self._values.quality, self._values.reasons, now_ns)
 
-    def _good(self, place: int) -> float | None:
-        return self._values[place] if self._quality[place] == Quality.GOOD else None
+    @property
+    def doubted(self) -> int:
+        """Values that were not believed so far."""
+        return self._doubts.counted
 
-    def _obstacle(self, block: Block) -> str:
-        condition = block.only_if
-        if condition is None:
-            return ""
-        value = self._values[self._places[condition.point]]
-        if value == condition.equals:
-            return ""
-        return f"not read: {condition.point} is {'unknown' if value is None else f'{value:g}'}"
+    def readings(self) -> list[PointReading]:
+        """Return every point as it was last read, with its registers."""
+        return point_readings(self._profile, self.schema, self._schedule.readings, self._values)
 
-    def _mark(self, index: int, reason: str) -> None:
-        """Keep old values as stale, call the others missing."""
-        start = self._starts[index]
-        for place in range(start, start + len(self._blocks[index].points)):
-            self._quality[place] = Quality.MISSING if self._values[place] is None else Quality.STALE
-            self._reasons[place] = reason
+    def _judge(self, part: PollPart) -> None:
+        """Make invalid what is implausible: before safety is told what concerns it, at the end of a poll the rest."""
+        values = self._values
+        for judge in (*self._judges[0][: part.safety], *self._judges[1][: part.last]):
+            for place, reason in judge.check(values.values, part.mono_ns, values.quality).items():
+                values.refuse(place, reason)
 
+    def _look(self, unit: Unit) -> tuple[float | None, str]:
+        """Return a unit's value and, where there is none, why; the reason is empty where there is no such unit."""
+        values, place = self._values, unit.place
+        for condition in unit.conditions:
+            if values.holds(condition) is False:
+                return None, ""
+        value = values.good(place)
+        return (value, "") if value is not None else (None, values.reasons[place])
 
-def _in_poll_order(profile: Profile) -> tuple[Block, ...]:
-    order = (PollClass.SAFETY, PollClass.ONCE, PollClass.REST)
-    return tuple(sorted(profile.blocks, key=lambda block: order.index(block.poll_class)))
-
-
-def _starts(blocks: tuple[Block, ...]) -> tuple[int, ...]:
-    starts = [0]
-    for block in blocks:
-        starts.append(starts[-1] + len(block.points))
-    return tuple(starts)
+    def _state(self, name: str) -> LiveState:
+        """Return what was last read of a point on this connection; one failed read does not make it unknown."""
+        values, place = self._values, self._values.places[name]
+        heard = any(r.heard for r in self._schedule.readings if place in r.places)
+        return LiveState(
+            address=self._points[name].address,
+            value=values.values[place] if heard else None,
+            absent=name in values.absent,
+            reason=values.reasons[place],
+        )
 
 
-def _schema(device_id: str, points: tuple[PointInfo, ...]) -> DeviceSchema:
-    text = "\n".join(f"{point.name} {point.unit}" for point in points)
-    return DeviceSchema(device_id=device_id, schema_id=zlib.crc32(text.encode()), points=points)
+def _judges(
+    profile: Profile, names: tuple[str, ...]
+) -> tuple[list[PlausibilityBook], list[PlausibilityBook]]:
+    """Return what judges the safety blocks, and what judges the whole poll: one book each, or none."""
+    safety = {
+        point.name
+        for block in profile.blocks
+        if block.poll_class is PollClass.SAFETY
+        for point in block.points
+    }
+    first, last = (
+        [PlausibilityBook(spec, names)] if any(spec.rules()) else []
+        for spec in profile.plausibility.split(safety)
+    )
+    return first, last

@@ -8,21 +8,17 @@ import time
 import msgspec
 
 from actors.inverter.config import InverterConfig
-from actors.inverter.errors import DeviceError, LinkClosedError, LinkError
-from actors.inverter.identity import Found, identify
+from actors.inverter.errors import KINDS, DeviceError, LinkClosedError, LinkError
+from actors.inverter.found import Found
+from actors.inverter.jobs import BlockAnswer, BlockRef, PollPart
+from actors.inverter.line import Line
+from actors.inverter.point_reading import PointReading
 from actors.inverter.poll import PollBook
 from actors.inverter.profile import Timing
-from actors.inverter.wire import Wire
+from actors.inverter.trunk import Rank, Trunk
 
-
-class PointReading(msgspec.Struct, frozen=True, kw_only=True):
-    """One point as it was read."""
-
-    name: str
-    unit: str
-    value: float | None
-    reason: str = ""
-    """Why there is no value."""
+_ROUNDS = 5
+"""A block that depends on a point is read in a later round; so are the points of one that the device has in part."""
 
 
 class ProbeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,10 +47,10 @@ def probe(config: InverterConfig, timeout_s: float = 30.0) -> ProbeReport:
 
 async def _within(config: InverterConfig, timeout_s: float) -> ProbeReport:
     timing = config.timing()
-    wire = Wire(config.host, config.port, config.unit_id, timing.timeout_s, lambda: None)
+    trunk = Trunk(config.address())
     try:
         async with asyncio.timeout(timeout_s):
-            return await _ask(config, timing, wire)
+            return await _ask(config, timing, trunk)
     except TimeoutError:
         return ProbeReport(
             device_id=config.device_id, fault=f"not read completely within {timeout_s:g} s"
@@ -62,28 +58,37 @@ async def _within(config: InverterConfig, timeout_s: float) -> ProbeReport:
     except LinkError as error:
         return ProbeReport(device_id=config.device_id, fault=str(error))
     finally:
-        wire.end(LinkClosedError("the probe is over"))
+        trunk.abandon(LinkClosedError("the probe is over"))
 
 
-async def _ask(config: InverterConfig, timing: Timing, wire: Wire) -> ProbeReport:
-    await wire.open()
-    await asyncio.sleep(timing.connect_delay_s)
-
-    async def read(address: int, count: int) -> list[int]:
-        try:
-            return await wire.read(address, count)
-        finally:
-            await asyncio.sleep(timing.gap_s)
-
-    found = await identify(config.profile.identity, read)
-    book = PollBook(config.device_id, 0, config.profile)
-    for first in (True, False):  # blocks that depend on a point are read in the second poll
-        for job in book.begin(time.time_ns(), first=first):
-            try:
-                book.arrived(job.poll, job.block, await read(job.address, job.count))
-            except DeviceError as error:
-                book.failed(job.poll, job.block, str(error))
+async def _ask(config: InverterConfig, timing: Timing, trunk: Trunk) -> ProbeReport:
+    wire = await trunk.connect(timing)
+    errors = dict.fromkeys(KINDS, 0)
+    line = Line(trunk, wire, config.unit(), timing, rank=lambda: Rank.READ, errors=errors)
+    found = await line.recognise(config.profile, config.longest_read())
+    profile = found.profile
+    book = PollBook(config.device_id, 0, profile, extras=len(profile.points))
+    asked: set[BlockRef] = set()
+    for first in (True, *[False] * _ROUNDS):
+        job = book.begin(0, first=first)
+        refs = (*job.safety, *job.rest)
+        if asked.issuperset(refs):
+            break
+        asked.update(refs)
+        line.refresh()
+        answers = [await _answer(ref, line) for ref in refs]
+        part = PollPart(
+            poll=job.poll, answers=tuple(answers), safety=True, last=True, began_ns=0, mono_ns=0
+        )
+        book.take(part, time.time_ns())
     return _report(config, found, book)
+
+
+async def _answer(ref: BlockRef, line: Line) -> BlockAnswer:
+    try:
+        return BlockAnswer(ref.block, await line.read(ref.address, ref.count))
+    except DeviceError as error:
+        return BlockAnswer(ref.block, error=error)
 
 
 def _report(config: InverterConfig, found: Found, book: PollBook) -> ProbeReport:
@@ -93,8 +98,5 @@ def _report(config: InverterConfig, found: Found, book: PollBook) -> ProbeReport
         fault=f"safety cannot read {'; '.join(faults)}" if faults else "",
         model=found.model,
         serial=found.serial,
-        readings=tuple(
-            PointReading(name=name, unit=unit, value=value, reason=reason)
-            for name, unit, value, reason in book.readings()
-        ),
+        readings=tuple(book.readings()),
     )

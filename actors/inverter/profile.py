@@ -2,21 +2,70 @@
 
 A profile is a TOML file in config/profiles; `actors.inverter.profile_file` reads it. These structs are what it becomes.
 They travel inside `InverterConfig`, so they are plain msgpack data, and refuse by themselves what cannot work.
-
-Addresses are those of the Modbus PDU (no 40001 offset), words are big-endian, `value = raw / gain`.
+docs/profiles.md explains every key.
 """
 
 from __future__ import annotations
 
-import enum
-import math
-import re
+import functools
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import msgspec
 
-MAX_READ_REGISTERS = 125
-"""Modbus Application Protocol 1.1b3, section 6.3."""
-MAX_ADDRESS = 0xFFFF
+from actors.inverter.plausibility import Plausibility
+from actors.inverter.profile_device import Identity, Requirement, Timing
+from actors.inverter.profile_points import (
+    MAX_ADDRESS,
+    MAX_READ_REGISTERS,
+    Bit,
+    Block,
+    Condition,
+    Part,
+    Point,
+    PointType,
+    PollClass,
+    Severity,
+    WordOrder,
+    refuse,
+)
+from actors.inverter.profile_write import (
+    Effect,
+    Operand,
+    Precondition,
+    Sequence,
+    Step,
+    WriteSpec,
+)
+from actors.inverter.sunspec_profile import SunSpecProfile
+
+__all__ = [
+    "GRID_POINTS",
+    "MAX_ADDRESS",
+    "MAX_READ_REGISTERS",
+    "REQUIRED_POINTS",
+    "VITAL_POINTS",
+    "AnyProfile",
+    "Bit",
+    "Block",
+    "Condition",
+    "Effect",
+    "Identity",
+    "Operand",
+    "Plausibility",
+    "Point",
+    "PointType",
+    "PollClass",
+    "Precondition",
+    "Profile",
+    "Requirement",
+    "Sequence",
+    "Severity",
+    "Step",
+    "Timing",
+    "WordOrder",
+    "WriteSpec",
+]
 
 VITAL_POINTS = (
     "soc_pct",
@@ -27,7 +76,10 @@ VITAL_POINTS = (
     "max_charge_w",
     "max_discharge_w",
 )
-"""Point names that safety decides on: where a profile has them, they are read in safety blocks."""
+"""What safety decides on: where a profile has the points, they are read in safety blocks."""
+
+GRID_POINTS = ("grid_frequency_hz", "grid_voltage_v", "grid_power_w")
+"""What safety also decides on where a profile has it: read with the rest of the poll, and told with the next vitals."""
 
 REQUIRED_POINTS = (
     "soc_pct",
@@ -36,259 +88,16 @@ REQUIRED_POINTS = (
     "max_charge_w",
     "max_discharge_w",
 )
-"""Points without which a battery can be neither watched nor commanded."""
+"""Vitals without which a battery can be neither watched nor commanded."""
 
-
-class PointType(enum.Enum):
-    """How a value lies in registers."""
-
-    U16 = "u16"
-    I16 = "i16"
-    U32 = "u32"
-    I32 = "i32"
-    BITS16 = "bits16"
-    BITS32 = "bits32"
-
-    @property
-    def registers(self) -> int:
-        """How many registers a value takes."""
-        return 2 if self in _WIDE else 1
-
+MAX_UNIT = 255
+MIN_SLOW_S, MAX_SLOW_S = 0.1, 86_400.0
 
 _TYPE_NAMES = frozenset(kind.value for kind in PointType)
-_WIDE = frozenset({PointType.U32, PointType.I32, PointType.BITS32})
 
 
-class PollClass(enum.Enum):
-    """When a block is read."""
-
-    SAFETY = "safety"
-    """First in every poll."""
-    REST = "rest"
-    """In every poll, after the safety blocks."""
-    ONCE = "once"
-    """In the first poll of each connection."""
-
-
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of a profile: an unknown key is a mistake, not an extension."""
-
-
-class Point(_Part, frozen=True):
-    """One value in a block."""
-
-    name: str
-    """Canonical, with the unit at its end: `soc_pct`, `battery_power_w`."""
-    address: int
-    type: PointType
-    unit: str = ""
-    gain: float = 1.0
-    flip: bool = False
-    """Whether the device's sign is opposite to ours."""
-    low: float = -math.inf
-    """Lowest plausible value, in `unit`, after gain and flip."""
-    high: float = math.inf
-    """Highest plausible value."""
-    sentinels: tuple[int, ...] | None = None
-    """Raw values, as unsigned words, that mean "not available"; without it those of the type."""
-    source: str = ""
-    """Where the figures come from, and what of them is not verified."""
-
-    def __post_init__(self) -> None:
-        """Refuse a point that cannot be decoded."""
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
-            _refuse(f"point {self.name!r}: the name must be lower_case_with_unit, like 'soc_pct'")
-        if not (math.isfinite(self.gain) and self.gain > 0):
-            _refuse(
-                f"point {self.name}: gain = {self.gain} must be a number above 0 (use flip = true to change the sign)"
-            )
-        if not self.low < self.high:
-            _refuse(f"point {self.name}: low = {self.low} must be below high = {self.high}")
-
-
-class Condition(_Part, frozen=True):
-    """Read a block only while a point of an earlier poll had a value."""
-
-    point: str
-    equals: float
-
-
-class Block(_Part, frozen=True):
-    """Registers that are read in one request."""
-
-    name: str
-    address: int
-    count: int
-    poll_class: PollClass = msgspec.field(name="class")
-    points: tuple[Point, ...]
-    only_if: Condition | None = None
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse a block that cannot be read in one request or whose points lie outside it or overlap."""
-        if not 1 <= self.count <= MAX_READ_REGISTERS:
-            _refuse(
-                f"block {self.name}: count = {self.count} must be 1 to {MAX_READ_REGISTERS}; split the block"
-            )
-        if not 0 <= self.address <= MAX_ADDRESS - self.count + 1:
-            _refuse(
-                f"block {self.name}: address = {self.address} must be 0 to {MAX_ADDRESS - self.count + 1}"
-            )
-        end = self.address
-        for point in sorted(self.points, key=lambda point: point.address):
-            if point.address < end:
-                _refuse(
-                    f"block {self.name}, point {point.name}: register {point.address} lies before the block or in"
-                    f" another point; the next free register is {end}"
-                )
-            end = point.address + point.type.registers
-        if end > self.address + self.count:
-            _refuse(
-                f"block {self.name}: its points end at register {end - 1}, so count must be {end - self.address}"
-            )
-
-
-class Requirement(_Part, frozen=True):
-    """One register that must hold one of some values before anything is written."""
-
-    name: str
-    address: int
-    allowed: tuple[int, ...]
-    reason: str
-    """What to tell a person when it does not."""
-
-
-class Identity(_Part, frozen=True):
-    """How to tell that the right device answers: one read holds model and serial number."""
-
-    address: int
-    count: int
-    model_offset: int
-    """In registers from `address`."""
-    model_registers: int
-    serial_offset: int
-    serial_registers: int
-    model_pattern: str
-    """Regular expression that the whole model name must match."""
-    requires: tuple[Requirement, ...] = ()
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse an identity that cannot be checked."""
-        end = max(
-            self.model_offset + self.model_registers, self.serial_offset + self.serial_registers
-        )
-        if not end <= self.count <= MAX_READ_REGISTERS:
-            _refuse(
-                f"identity: count = {self.count} must be {end} to {MAX_READ_REGISTERS} to hold model and serial"
-            )
-        try:
-            re.compile(self.model_pattern)
-        except re.error as error:
-            _refuse(
-                f"identity: model_pattern = {self.model_pattern!r} is not a regular expression: {error}"
-            )
-
-
-class Operand(enum.Enum):
-    """What a step writes when it does not write a constant."""
-
-    POWER_W = "power_w"
-    """The magnitude of the set-point."""
-    DEADMAN_MIN = "deadman_min"
-    """The device's own countdown."""
-
-
-class Step(_Part, frozen=True):
-    """One register write of a sequence."""
-
-    name: str
-    address: int
-    type: PointType
-    value: int | None = None
-    operand: Operand | None = None
-    gain: float = 1.0
-    verify: bool = False
-    """Whether the outcome depends on reading it back."""
-
-    def __post_init__(self) -> None:
-        """Refuse a step that does not say what to write."""
-        if (self.value is None) == (self.operand is None):
-            _refuse(f"step {self.name}: give either value or operand")
-        if self.type not in {PointType.U16, PointType.U32}:
-            _refuse(f"step {self.name}: type = {self.type.value} cannot be written; use u16 or u32")
-
-
-class WriteSpec(_Part, frozen=True):
-    """How to force a charge or a discharge and how to end both, in the order of writing."""
-
-    charge: tuple[Step, ...]
-    discharge: tuple[Step, ...]
-    stop: tuple[Step, ...]
-    """The first step is the one that ends forced power: it goes on the wire first."""
-    forced_point: str
-    """The point that tells whether the device now follows a forced command."""
-    forced_values: tuple[int, ...]
-    deadman_min: int
-    """Minutes after which the device ends forced power by itself."""
-    deadman_max_min: int
-    renew_s: float
-    """A held set-point is written again after this long, well before the countdown ends."""
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse sequences without a verified end or a renewal that comes too late."""
-        if not 1 <= self.deadman_min <= self.deadman_max_min:
-            _refuse(f"write: deadman_min = {self.deadman_min} must be 1 to {self.deadman_max_min}")
-        if not 0 < self.renew_s <= self.deadman_min * 60 / 2:
-            _refuse(
-                f"write: renew_s = {self.renew_s} must be above 0 and at most half the countdown,"
-                f" {self.deadman_min * 30}"
-            )
-        for name, steps in (
-            ("charge", self.charge),
-            ("discharge", self.discharge),
-            ("stop", self.stop),
-        ):
-            if not any(step.verify for step in steps):
-                _refuse(f"write.{name}: at least one step needs verify = true")
-        for name, steps in (("charge", self.charge), ("discharge", self.discharge)):
-            missing = set(Operand) - {step.operand for step in steps}
-            if missing:
-                _refuse(
-                    f"write.{name}: no step writes {', '.join(sorted(operand.value for operand in missing))}"
-                )
-
-
-class Timing(_Part, frozen=True):
-    """The device's manners, in seconds; a device's own configuration may override them."""
-
-    connect_delay_s: float
-    """Silence after a connection is made, before the first request."""
-    gap_s: float
-    """Least time between an answer and the next request."""
-    timeout_s: float
-    """Longest wait for a connection or an answer."""
-    abandon_s: float
-    """Longest time that a safety command waits for the answer to an earlier request before the socket is closed."""
-    reconnect_initial_s: float = 1.0
-    reconnect_max_s: float = 30.0
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse times that cannot work."""
-        _between("timing.connect_delay_s", self.connect_delay_s, 0.0, 60.0)
-        _between("timing.gap_s", self.gap_s, 0.0, 10.0)
-        _between("timing.timeout_s", self.timeout_s, 0.01, 60.0)
-        _between("timing.abandon_s", self.abandon_s, 0.001, 60.0)
-        _between("timing.reconnect_max_s", self.reconnect_max_s, 0.01, 600.0)
-        _between(
-            "timing.reconnect_initial_s", self.reconnect_initial_s, 0.001, self.reconnect_max_s
-        )
-
-
-class Profile(_Part, frozen=True):
-    """Everything that the gateway knows of a kind of device."""
+class Profile(Part, frozen=True, kw_only=True, dict=True, tag_field="kind", tag="registers"):
+    """Everything that the gateway knows of a kind of device whose registers stand where they stand."""
 
     name: str
     title: str
@@ -296,53 +105,186 @@ class Profile(_Part, frozen=True):
     timing: Timing
     blocks: tuple[Block, ...]
     write: WriteSpec
-    sentinels: dict[str, tuple[int, ...]] = {}
+    unit_id: int = 1
+    """The Modbus unit that usually answers; a device's own configuration may override it."""
+    max_registers: int = MAX_READ_REGISTERS
+    """The longest read that the device answers; longer blocks are refused."""
+    word_order: WordOrder = WordOrder.BIG
+    """Which word of a value of several registers comes first."""
+    slow_s: float = 30.0
+    """How often slow blocks are read."""
+    sentinels: dict[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
     """By type name: raw values, as unsigned words, that mean "not available"."""
+    vitals: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    """By vital: the points of all battery units that make it; without it the point of the vital's own name."""
+    plausibility: Plausibility = Plausibility()
+    """What makes a value invalid that its range and sentinels do not: docs/plausibility.md."""
+    login: str = ""
+    """Which login a person must arrange where the device answers that permission is denied."""
     source: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a profile whose parts do not fit together."""
-        homes = self._homes()
-        _check_vitals(homes, self.write.forced_point)
-        for block in self.blocks:
-            if block.only_if is not None and block.only_if.point not in homes:
-                _refuse(
-                    f"block {block.name}: only_if names {block.only_if.point!r}, which is not a point of any block"
-                )
-        for kind in set(self.sentinels) - _TYPE_NAMES:
-            _refuse(
-                f"sentinels: {kind!r} is not a type; use one of {', '.join(sorted(_TYPE_NAMES))}"
+        """Refuse a profile whose parts do not fit together, telling all that does not."""
+        homes = self.homes
+        faults = [
+            *self._reading_faults(homes),
+            *self._vital_faults(homes),
+            *self._grid_faults(homes),
+            *self._writing_faults(homes),
+            *self._plausibility_faults(homes),
+        ]
+        faults += [
+            f"sentinels: {kind!r} is not a type; use one of {', '.join(sorted(_TYPE_NAMES))}"
+            for kind in sorted(set(self.sentinels) - _TYPE_NAMES)
+        ]
+        if not 0 <= self.unit_id <= MAX_UNIT:
+            faults.append(f"unit_id = {self.unit_id} is not allowed: expected 0 to {MAX_UNIT}")
+        if not MIN_SLOW_S <= self.slow_s <= MAX_SLOW_S:
+            faults.append(
+                f"slow_s = {self.slow_s} is not allowed: expected {MIN_SLOW_S} to {MAX_SLOW_S}"
             )
+        if faults:
+            refuse("\n".join(faults))
 
-    def _homes(self) -> dict[str, Block]:
+    @functools.cached_property
+    def memo(self) -> dict[object, Any]:
+        """What others have worked out from this profile, once for all devices that share it."""
+        return {}
+
+    @functools.cached_property
+    def homes(self) -> dict[str, Block]:
+        """The block of every point, by the point's name.
+
+        Raises:
+            ValueError: a point stands twice.
+        """
         homes: dict[str, Block] = {}
         for block in self.blocks:
             for point in block.points:
                 if point.name in homes:
-                    _refuse(
+                    refuse(
                         f"point {point.name} is in block {homes[point.name].name} and in block {block.name}"
                     )
                 homes[point.name] = block
         return homes
 
+    @functools.cached_property
+    def points(self) -> dict[str, Point]:
+        """Every point, by name."""
+        return {point.name: point for block in self.blocks for point in block.points}
 
-def _check_vitals(homes: dict[str, Block], forced_point: str) -> None:
-    """Refuse a profile in which safety would miss something or be told late."""
-    for name in set(REQUIRED_POINTS) - set(homes):
-        _refuse(f"point {name} is missing: without it the battery cannot be watched")
-    if forced_point not in homes:
-        _refuse(f"write.forced_point = {forced_point!r} is not a point of any block")
-    for name in (*VITAL_POINTS, forced_point):
-        if name in homes and homes[name].poll_class is not PollClass.SAFETY:
-            _refuse(
-                f'point {name} is in block {homes[name].name}: put it into a block with class = "safety"'
+    def vital_points(self) -> dict[str, tuple[str, ...]]:
+        """Return by vital the names of the points that make it; a vital that the device does not have is left out."""
+        known = self.points
+        usual = {name: (name,) for name in VITAL_POINTS if name in known}
+        return {
+            name: (usual | self.vitals)[name]
+            for name in VITAL_POINTS
+            if name in usual | self.vitals
+        }
+
+    def grid_points(self) -> tuple[str, ...]:
+        """Return what the device tells of the grid, of all that safety decides on."""
+        return tuple(name for name in GRID_POINTS if name in self.points)
+
+    def _reading_faults(self, homes: dict[str, Block]) -> Iterator[str]:
+        for block in self.blocks:
+            if block.count > self.max_registers:
+                yield f"block {block.name}: count = {block.count} is above max_registers = {self.max_registers}"
+            yield from self._condition_faults(f"block {block.name}", block.only_if, homes)
+            for point in block.points:
+                yield from self._condition_faults(f"point {point.name}", point.only_if, homes)
+
+    def _condition_faults(
+        self, place: str, condition: Condition | None, homes: dict[str, Block]
+    ) -> Iterator[str]:
+        if condition is None:
+            return
+        if condition.point not in homes:
+            yield f"{place}: only_if names {condition.point!r}, which is not a point of any block"
+        elif self._circular(condition, homes):
+            yield f"{place}: only_if {condition.point}: whether that is read depends on this, so neither ever is"
+        elif condition.not_empty == self._is_number(condition.point, homes):
+            what = "a number" if condition.not_empty else "a string"
+            yield f"{place}: only_if: {condition.point} is {what}; not_empty is for strings, the others for numbers"
+
+    @staticmethod
+    def _circular(condition: Condition, homes: dict[str, Block]) -> bool:
+        """Return whether a condition depends on a block that depends on itself."""
+        seen: set[str] = set()
+        outer: Condition | None = condition
+        while outer is not None and outer.point in homes:
+            block = homes[outer.point]
+            if block.name in seen:
+                return True
+            seen.add(block.name)
+            outer = block.only_if
+        return False
+
+    def _vital_faults(self, homes: dict[str, Block]) -> Iterator[str]:
+        """Tell what safety would miss or hear late."""
+        for name in self.vitals:
+            if name not in VITAL_POINTS:
+                yield f"vitals: {name!r} is not a vital; use one of {', '.join(VITAL_POINTS)}"
+        vitals = self.vital_points()
+        for name in REQUIRED_POINTS:
+            if name not in vitals:
+                yield f"point {name} is missing: without it the battery cannot be watched"
+        needed = [(f"vitals.{vital}", name) for vital, names in vitals.items() for name in names]
+        for key, name in (*needed, ("write.forced_point", self.write.forced_point)):
+            if name not in homes:
+                yield f"{key} = {name!r} is not a point of any block"
+            elif not self._is_number(name, homes):
+                yield f"{key} = {name!r} is not a number"
+            elif homes[name].poll_class is not PollClass.SAFETY:
+                yield f'point {name} is in block {homes[name].name}: put it into a block with class = "safety"'
+
+    def _grid_faults(self, homes: dict[str, Block]) -> Iterator[str]:
+        """Tell what of the grid would be too old, or no number."""
+        for name in GRID_POINTS:
+            if name not in homes:
+                continue
+            if not self._is_number(name, homes):
+                yield f"point {name} is not a number"
+            elif homes[name].poll_class not in {PollClass.SAFETY, PollClass.FAST}:
+                yield (
+                    f"point {name} is in block {homes[name].name}: put it into a block that is read in every"
+                    ' poll, with class = "fast"'
+                )
+
+    def _writing_faults(self, homes: dict[str, Block]) -> Iterator[str]:
+        named = [("write.requires", requirement.point) for requirement in self.write.requires]
+        named += [("write.watched", name) for name in self.write.watched]
+        for key, name in named:
+            if name not in homes:
+                yield f"{key}: {name!r} is not a point of any block"
+            elif not self._is_number(name, homes):
+                yield f"{key}: {name!r} is not a number"
+        if self.word_order is WordOrder.BIG:
+            return
+        for sequence, steps in self.write.sequences():
+            for step in steps:
+                if step.type.registers > 1 and step.word_order is None:
+                    yield (
+                        f"write.{sequence.value}, step {step.name}: word_order is missing: the profile's is little,"
+                        " so say which this step writes"
+                    )
+
+    def _plausibility_faults(self, homes: dict[str, Block]) -> Iterator[str]:
+        try:
+            self.plausibility.require_points(
+                [name for name in homes if self._is_number(name, homes)]
             )
+        except ValueError as error:
+            yield str(error)
+
+    @staticmethod
+    def _is_number(name: str, homes: dict[str, Block]) -> bool:
+        """Return whether a point is one that samples hold: neither a string nor a power of ten for others."""
+        block = homes[name]
+        point = next(point for point in block.points if point.name == name)
+        return point.type is not PointType.STR and name not in block.scales()
 
 
-def _refuse(message: str) -> None:
-    raise ValueError(message)
-
-
-def _between(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        _refuse(f"{name} = {value} is not allowed: expected {low} to {high}")
+AnyProfile: TypeAlias = Profile | SunSpecProfile
+"""Every kind of profile that a device may have; `kind` tells them apart."""

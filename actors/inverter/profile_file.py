@@ -1,58 +1,39 @@
-"""Reads a profile from its TOML file, with errors that name file, place and fix."""
+"""Reads a profile from its TOML file, with errors that name file, place and fix: all of them at once."""
 
 from __future__ import annotations
 
-import difflib
-import re
 import tomllib
+import typing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from actors.inverter.errors import ProfileError
-from actors.inverter.profile import (
-    Block,
-    Condition,
-    Identity,
-    Point,
-    Profile,
-    Requirement,
-    Step,
-    Timing,
-    WriteSpec,
-)
+from actors.inverter.profile import AnyProfile, Profile
+from actors.inverter.profile_judge import Judge, nearest
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DIRECTORIES = (_ROOT / "config" / "profiles", _ROOT / "bessai" / "_config" / "profiles")
 """Where profiles lie in a source tree and in an installed package."""
 
-_KEYS = sorted(
-    {
-        field.encode_name
-        for part in (
-            Block,
-            Condition,
-            Identity,
-            Point,
-            Profile,
-            Requirement,
-            Step,
-            Timing,
-            WriteSpec,
-        )
-        for field in msgspec.structs.fields(part)
-    }
-)
+KINDS: dict[str, type[msgspec.Struct]] = {
+    str(kind.__struct_config__.tag): kind for kind in typing.get_args(AnyProfile) or (Profile,)
+}
+"""The structs that a file may become, by its `kind`."""
+USUAL_KIND = "registers"
 
 
-def load_profile(path_or_name: str | Path, directory: Path | None = None) -> Profile:
+def load_profile(path_or_name: str | Path, directory: Path | None = None) -> AnyProfile:
     """Return the profile in a file, or the one of that name in `directory` (by default the profiles that come along).
 
     Raises:
         ProfileError: there is no such profile, or it cannot be used; the message names file, place and fix.
     """
     path = _locate(path_or_name, directory)
+    if path.suffix in {".yaml", ".yml"}:
+        msg = f"profile {path}: YAML is not read; write it as TOML (docs/profiles.md)"
+        raise ProfileError(msg)
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -61,67 +42,87 @@ def load_profile(path_or_name: str | Path, directory: Path | None = None) -> Pro
     return parse_profile(text, str(path))
 
 
-def parse_profile(text: bytes, origin: str) -> Profile:
+def parse_profile(text: bytes, origin: str) -> AnyProfile:
     """Return the profile in TOML `text`; `origin` names it in errors.
 
     Raises:
-        ProfileError: it cannot be used.
+        ProfileError: it cannot be used; several faults stand on lines of their own.
     """
     try:
         raw = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"profile {origin} is not TOML: {error}"
         raise ProfileError(msg) from error
-    try:
-        return msgspec.convert(raw, Profile)
-    except msgspec.ValidationError as error:
-        msg = f"profile {origin}: {_explain(str(error), raw)}"
-        raise ProfileError(msg) from error
+    judge = Judge()
+    kind = raw.pop("kind", USUAL_KIND)
+    if kind not in KINDS:
+        judge.faults.append(
+            f"kind = {kind!r} is not allowed; {nearest(str(kind), KINDS, 'use')}: {', '.join(KINDS)}"
+        )
+        kind = USUAL_KIND
+    _name_numbers(raw, judge)
+    profile = judge.struct(KINDS[kind], raw)
+    if judge.faults or profile is None:
+        faults = "\n  ".join(judge.faults)
+        lead = "" if len(judge.faults) == 1 else "\n  "
+        msg = f"profile {origin}: {lead}{faults}"
+        raise ProfileError(msg)
+    return typing.cast("AnyProfile", profile)
 
 
 def profile_names(directory: Path | None = None) -> list[str]:
     """Return the names of the profiles in `directory`, by default those that come along."""
-    return sorted(path.stem for path in _directory(directory).glob("*.toml"))
+    return sorted(path.stem for path in profile_directory(directory).glob("*.toml"))
 
 
-def _directory(directory: Path | None) -> Path:
+def profile_directory(directory: Path | None = None) -> Path:
+    """Return `directory`, by default that of the profiles that come along."""
     if directory is not None:
         return directory
     return next((found for found in _DIRECTORIES if found.is_dir()), _DIRECTORIES[0])
 
 
 def _locate(path_or_name: str | Path, directory: Path | None) -> Path:
-    if isinstance(path_or_name, Path) or path_or_name.endswith(".toml"):
+    if isinstance(path_or_name, Path) or Path(path_or_name).suffix in {".toml", ".yaml", ".yml"}:
         return Path(path_or_name)
     names = profile_names(directory)
+    where = profile_directory(directory)
     if path_or_name in names:
-        return _directory(directory) / f"{path_or_name}.toml"
-    near = difflib.get_close_matches(path_or_name, names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names) or 'none'}"
-    msg = f"there is no profile {path_or_name!r} in {_directory(directory)}: {hint}"
+        return where / f"{path_or_name}.toml"
+    hint = nearest(path_or_name, names, f"known are {', '.join(names) or 'none'}")
+    msg = f"there is no profile {path_or_name!r} in {where}: {hint}"
     raise ProfileError(msg)
 
 
-def _explain(message: str, raw: dict[str, Any]) -> str:
-    parts = [message, _named_place(message, raw)]
-    unknown = re.search(r"unknown field `([^`]+)`", message)
-    if unknown:
-        near = difflib.get_close_matches(unknown[1], _KEYS, n=1)
-        parts.append(f"did you mean {near[0]!r}?" if near else "remove it")
-    return "; ".join(part for part in parts if part)
+def _name_numbers(raw: dict[str, Any], judge: Judge) -> None:
+    """Put the tables of [enums] where points name them, and read the numbers that are their keys."""
+    shared = raw.pop("enums", {})
+    tables = shared if isinstance(shared, dict) else {}
+    for point in _points(raw):
+        named = point.get("enum")
+        place = f"point {point.get('name', '?')}"
+        if isinstance(named, str):
+            if named not in tables:
+                hint = nearest(named, tables, "write [enums." + named + "]")
+                judge.faults.append(f"{place}: enum = {named!r} is not a table of [enums]; {hint}")
+            named = tables.get(named, {})
+        if isinstance(named, dict):
+            point["enum"] = {_number(key, place, judge): name for key, name in named.items()}
 
 
-def _named_place(message: str, raw: dict[str, Any]) -> str:
-    """Return the names of the block and the point at the path in a msgspec message, where it has one."""
-    names: list[str] = []
-    place: Any = raw
-    kind = ""
-    for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", message.rpartition("`$")[2]):
-        try:
-            place = place[int(index)] if index else place[key]
-        except (KeyError, IndexError, TypeError):
-            break
-        kind = key or kind
-        if index and isinstance(place, dict) and "name" in place:
-            names.append(f"{kind.removesuffix('s')} {place['name']}")
-    return f"that is {', '.join(names)}" if names else ""
+def _number(key: object, place: str, judge: Judge) -> int:
+    try:
+        return int(str(key), 0)
+    except ValueError:
+        judge.faults.append(f"{place}: enum key {key!r} is not a whole number such as 3 or 0x0200")
+        return 0
+
+
+def _points(raw: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every table that may be a point of a block; what is none is told later."""
+    blocks = raw.get("blocks")
+    tables = (
+        [block for block in blocks if isinstance(block, dict)] if isinstance(blocks, list) else []
+    )
+    lists = [points for block in tables if isinstance(points := block.get("points"), list)]
+    return [point for points in lists for point in points if isinstance(point, dict)]

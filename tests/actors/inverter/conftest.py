@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.actors.inverter.driven import Driven, driven
+from tests.actors.inverter.linked import Heard, listening
 from tests.actors.inverter.scripted_peer import ScriptedPeer, scripted_peer
 
 
@@ -15,6 +16,13 @@ def peer() -> Iterator[ScriptedPeer]:
     """A scripted device."""
     with scripted_peer() as device:
         yield device
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    """What the links of a test deliver; they are closed at its end."""
+    with listening() as ear:
+        yield ear
 
 
 @pytest.fixture

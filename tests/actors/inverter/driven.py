@@ -24,7 +24,9 @@ from tests.actors.fakes import RecordingContext
 
 DEADLINE_S = 10.0
 EPOCH = 7
-PROFILE: Profile = load_profile("huawei_sun2000_luna2000")
+_LOADED = load_profile("huawei_sun2000_luna2000")
+assert isinstance(_LOADED, Profile)
+PROFILE: Profile = _LOADED
 
 
 def config(port: int, **changes: object) -> InverterConfig:
@@ -41,6 +43,8 @@ def config(port: int, **changes: object) -> InverterConfig:
         "abandon_s": 0.2,
         "reconnect_initial_s": 0.01,
         "reconnect_max_s": 0.05,
+        "readback_s": 0.0,
+        "busy_delay_s": 0.0,
     }
     return InverterConfig(**{**settings, **changes})  # type: ignore[arg-type]
 
@@ -68,12 +72,12 @@ class Driven:
         """Let it work until the limits of the device are known."""
         self.until(lambda: self.state.link is LinkState.ONLINE and self.vitals.soc_pct is not None)
 
-    def tell(self, message: object, epoch: int = 1) -> None:
+    def tell(self, message: object, epoch: int = 1, sender: str = "safety") -> None:
         self.actor.on_message(
-            message, Header(receiver="inverter/d1", sender="safety", epoch=epoch, lane=Lane.CONTROL)
+            message, Header(receiver="inverter/d1", sender=sender, epoch=epoch, lane=Lane.CONTROL)
         )
 
-    def approve(self, power_w: float, lease_s: float = 60.0, **changes: object) -> int:
+    def approve(self, power_w: float, lease_s: float = 30.0, **changes: object) -> int:
         """Send a set-point and return its number."""
         self._seq += 1
         fields: dict[str, object] = {

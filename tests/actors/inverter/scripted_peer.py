@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Generator
 from typing import NamedTuple
 
@@ -49,11 +51,16 @@ def text(value: str, registers: int) -> list[int]:
 class ScriptedPeer:
     """Holds registers (others read 0), remembers requests, and lets `script` change any answer."""
 
-    def __init__(self, port: int = 0) -> None:
-        self.registers: dict[int, int] = {47000: 2}
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        self.registers: dict[int, int] = {47000: 2, 47087: 1}
         self.script: Callable[[Request], Reply | None] = lambda _request: None
         self.requests: list[Request] = []
         self.connections = 0
+        self.ended = 0
+        """Connections that the other side has ended."""
+        self.dribble_s = 0.0
+        """Pause after each byte of an answer; 0 sends them at once."""
+        self._tls = tls
         self.name("SUN2000-10KTL-M1", "SN0001")
         self.put(37000, 2, 0, 0, 7000, 500, 0, 4, 0, 5000, 0, 5000)
         self.put(37021, 0, 250)
@@ -99,22 +106,45 @@ class ScriptedPeer:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            self.connections += 1
+            with self._changed:
+                self.connections += 1
+                self._changed.notify_all()
             self._clients.append(client)
             thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
             self._threads.append(thread)
             thread.start()
 
-    def _serve(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError):
-            while request := _receive(client):
+    def _serve(self, accepted: socket.socket) -> None:
+        with contextlib.suppress(OSError), self._secured(accepted) as client:
+            while request := self._receive(client):
                 with self._changed:
                     self.requests.append(request)
                     self._changed.notify_all()
                 reply = self.script(request) or self.answer(request)
                 if reply.drop:
                     return
-                client.sendall(reply.data)
+                self.send(reply.data, client)
+
+        with self._changed:
+            self.ended += 1
+            self._changed.notify_all()
+
+    def send(self, data: bytes, client: socket.socket | None = None) -> None:
+        """Send `data` to a client, the newest if it is not said which."""
+        client = client or self._clients[-1]
+        if not self.dribble_s:
+            client.sendall(data)
+            return
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in data:
+            client.sendall(bytes((byte,)))
+            time.sleep(self.dribble_s)
+
+    def _secured(self, client: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(client, server_side=True) if self._tls else client
+
+    def _receive(self, client: socket.socket) -> Request | None:
+        return receive(client)
 
     def answer(self, request: Request) -> Reply:
         """What a well-behaved device answers."""
@@ -134,18 +164,18 @@ def exception(request: Request, code: int) -> Reply:
     return Reply(frame(request.transaction, request.unit, bytes([request.function | 0x80, code])))
 
 
-def _receive(client: socket.socket) -> Request | None:
-    head = _exactly(client, 7)
+def receive(client: socket.socket) -> Request | None:
+    head = exactly(client, 7)
     if not head:
         return None
     transaction, _, length, unit = struct.unpack(">HHHB", head)
-    pdu = _exactly(client, length - 1)
+    pdu = exactly(client, length - 1)
     function, address, value = struct.unpack(">BHH", pdu[:5])
     words = struct.unpack(f">{value}H", pdu[6:]) if function == 16 else (value,)
     return Request(transaction, unit, function, address, words)
 
 
-def _exactly(client: socket.socket, count: int) -> bytes:
+def exactly(client: socket.socket, count: int) -> bytes:
     data = b""
     while len(data) < count:
         more = client.recv(count - len(data))
@@ -156,8 +186,8 @@ def _exactly(client: socket.socket, count: int) -> bytes:
 
 
 @contextlib.contextmanager
-def scripted_peer() -> Generator[ScriptedPeer]:
-    peer = ScriptedPeer()
+def scripted_peer(tls: ssl.SSLContext | None = None) -> Generator[ScriptedPeer]:
+    peer = ScriptedPeer(tls=tls)
     try:
         yield peer
     finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from actors.inverter.commands import Action, CommandDesk
+from actors.inverter.failsafe import Failsafe
 from actors.inverter.jobs import WriteDone, WriteJob
 from actors.inverter.write import LiveLimits
 from actors.messages import ApprovedSetpoint, LinkState, SafeCommand, WriteReport, WriteResult
@@ -18,7 +20,8 @@ LIMITS = LiveLimits(5000.0, 4000.0)
 @pytest.fixture
 def desk() -> CommandDesk:
     """A desk whose device is online, unforced and has told its limits."""
-    made = CommandDesk("d1", EPOCH, PROFILE.write, 2)
+    made = CommandDesk("d1", EPOCH)
+    made.adopt(PROFILE.write, 2)
     made.link(LinkState.ONLINE, "")
     made.set_limits(LIMITS)
     assert made.forced(forced=False, now_ns=0) == []
@@ -26,10 +29,14 @@ def desk() -> CommandDesk:
 
 
 def approval(
-    seq: int, power_w: float = 1000.0, until_s: float = 10.0, epoch: int = EPOCH
+    seq: int,
+    power_w: float = 1000.0,
+    until_s: float = 10.0,
+    epoch: int = EPOCH,
+    device_id: str = "d1",
 ) -> ApprovedSetpoint:
     return ApprovedSetpoint(
-        device_id="d1",
+        device_id=device_id,
         power_w=power_w,
         seq=seq,
         inverter_epoch=epoch,
@@ -90,6 +97,8 @@ def test_an_approved_setpoint_is_written_and_its_outcome_reported(desk: CommandD
         (approval(2, epoch=6), 0, "approved for incarnation 6, this is 7"),
         (approval(1), 0, "seq 1 of epoch 1 does not rise"),
         (approval(2), 10.5, "the lease ended 0.500 s ago"),
+        (approval(2, until_s=30.1), 0, "the lease ends in 30.1 s, allowed are 30 s"),
+        (approval(2, device_id="d2"), 0, "approved for 'd2', this is 'd1'"),
         (approval(2, power_w=6000.0), 0, "exceeds the device's max_charge_w = 5000"),
     ],
 )
@@ -134,11 +143,13 @@ def test_a_changed_power_is_written(desk: CommandDesk) -> None:
 
 
 def test_a_held_power_is_written_again_before_the_devices_countdown_ends(desk: CommandDesk) -> None:
-    hold(desk, until_s=1000)
+    hold(desk, until_s=30)
+    report(desk.setpoint(approval(2, until_s=50), 1, at(25)))
     assert desk.tick(at(44.9)) == []
     work = job(desk.tick(at(45.1)))
     assert first_write(work) == (47246, (0,))
     finish(desk, work, WriteResult.VERIFIED, at_s=45.2)
+    report(desk.setpoint(approval(3, until_s=70), 1, at(45.3)))
     assert desk.tick(at(60)) == []
 
 
@@ -153,6 +164,16 @@ def test_a_lease_that_is_not_renewed_ends_in_the_safe_state(desk: CommandDesk) -
     assert desk.tick(at(60)) == []
 
 
+def test_a_lease_that_ends_during_its_first_write_is_answered_at_once(desk: CommandDesk) -> None:
+    writing = job(desk.setpoint(approval(1), 1, 0))
+    assert desk.due_ns() == at(10)
+    assert desk.tick(at(9.9)) == []
+    assert job(desk.tick(at(10))).safe
+    finish(desk, writing, WriteResult.VERIFIED, at_s=11)
+    assert desk.following is None
+    assert desk.lapsed == 1
+
+
 def test_an_ended_power_needs_no_safe_command_when_its_lease_ends(desk: CommandDesk) -> None:
     hold(desk, power_w=0.0)
     assert desk.tick(at(60)) == []
@@ -162,7 +183,7 @@ def test_a_rejected_change_leaves_the_old_lease_as_it_was(desk: CommandDesk) -> 
     hold(desk)
     finish(
         desk,
-        job(desk.setpoint(approval(2, power_w=1500.0, until_s=60), 1, at(1))),
+        job(desk.setpoint(approval(2, power_w=1500.0, until_s=30), 1, at(1))),
         WriteResult.REJECTED,
         1,
     )
@@ -246,17 +267,51 @@ def test_a_stop_that_is_not_verified_is_tried_again(desk: CommandDesk, result: W
 
 
 def test_a_safe_command_ends_the_lease_for_good(desk: CommandDesk) -> None:
-    hold(desk, until_s=1000)
+    hold(desk, until_s=30)
     finish(desk, job(desk.safe(safe(2), at(1))), WriteResult.VERIFIED, 1)
     assert desk.tick(at(100)) == []
 
 
 def test_a_setpoint_that_was_under_way_is_not_held_after_a_safe_command(desk: CommandDesk) -> None:
-    under_way = job(desk.setpoint(approval(1, until_s=1000), 1, 0))
+    under_way = job(desk.setpoint(approval(1, until_s=30), 1, 0))
     stop = job(desk.safe(safe(2), 0))
     finish(desk, under_way, WriteResult.UNVERIFIED)
     finish(desk, stop, WriteResult.VERIFIED)
     assert desk.tick(at(100)) == []
+
+
+def test_an_older_stop_does_not_clear_what_a_newer_safe_command_asks_for() -> None:
+    desk = CommandDesk("d1", EPOCH, Failsafe.ZERO)
+    desk.adopt(PROFILE.write, 2)
+    desk.link(LinkState.ONLINE, "")
+    desk.set_limits(LIMITS)
+    hold(desk)
+    leaving = job(desk.tick(at(10)))
+    stop = job(desk.safe(safe(9), at(10)))
+    finish(desk, leaving, WriteResult.VERIFIED, at_s=11)
+    assert "not been verified" in report(desk.setpoint(approval(10, until_s=20), 1, at(11))).detail
+    finish(desk, stop, WriteResult.UNKNOWN, at_s=12)
+    again = job(desk.tick(at(14)))
+    assert again.safe
+    assert first_write(again) == (47100, (0,))
+
+
+def test_a_stop_owed_to_a_device_of_which_nothing_is_known_waits_for_its_profile() -> None:
+    desk = CommandDesk("d1", EPOCH)
+    assert report(desk.safe(safe(5), 0)).result is WriteResult.UNKNOWN
+    desk.adopt(PROFILE.write, 2)
+    assert job(desk.link(LinkState.ONLINE, "")).safe
+
+
+def test_a_stop_owed_to_a_device_that_turns_out_read_only_is_not_tried(desk: CommandDesk) -> None:
+    desk.link(LinkState.OFFLINE, "gone")
+    desk.safe(safe(5), 0)
+    nothing = dict.fromkeys(("charge", "discharge", "stop", "hold", "release"), ())
+    desk.adopt(msgspec.structs.replace(PROFILE.write, impossible="read only", **nothing), 2)
+    assert desk.link(LinkState.ONLINE, "") == []
+    assert desk.tick(at(5)) == []
+    answer = report(desk.safe(safe(6), at(5)))
+    assert (answer.result, answer.detail) == (WriteResult.UNVERIFIED, "read only")
 
 
 @pytest.mark.parametrize("state", [LinkState.OFFLINE, LinkState.REFUSED])
@@ -282,7 +337,8 @@ def test_a_lease_that_ends_while_the_device_is_away_is_made_good_when_it_is_back
 
 
 def test_a_device_found_forced_without_a_lease_is_made_safe_once() -> None:
-    desk = CommandDesk("d1", EPOCH, PROFILE.write, 2)
+    desk = CommandDesk("d1", EPOCH)
+    desk.adopt(PROFILE.write, 2)
     desk.link(LinkState.ONLINE, "")
     assert desk.forced(forced=None, now_ns=0) == []
     work = job(desk.forced(forced=True, now_ns=0))

@@ -5,26 +5,25 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from actors.inverter.io_loop import shared_loop
-from actors.inverter.jobs import (
-    BlockFailed,
-    BlockRead,
-    LinkChanged,
-    LinkCrashed,
-    LinkEvent,
-    ReadJob,
-    RegisterWords,
-    WriteDone,
-    WriteJob,
-)
-from actors.inverter.link import Endpoint, ModbusLink
+from actors.inverter.jobs import BlockRef, LinkCrashed, PollJob, RegisterWords, WriteJob
+from actors.inverter.link import ModbusLink
 from actors.messages import LinkState, WriteResult
-from supervision.clock import NS_PER_S, SystemClock
-from tests.actors.inverter.driven import config
+from supervision.clock import NS_PER_S
+from tests.actors.inverter.linked import (
+    CHARGE,
+    POWER,
+    READ,
+    STOP,
+    Heard,
+    connect,
+    misbehave,
+    write,
+)
 from tests.actors.inverter.scripted_peer import (
     DROP,
     SILENT,
@@ -35,80 +34,6 @@ from tests.actors.inverter.scripted_peer import (
     frame,
 )
 
-READ = ReadJob(1, 0, 37004, 1)
-STOP = RegisterWords("stop", 47100, (0,))
-CHARGE = RegisterWords("charge", 47100, (1,))
-POWER = RegisterWords("power", 47247, (0, 1000))
-
-
-class Heard:
-    """Everything that links deliver."""
-
-    def __init__(self) -> None:
-        self.events: list[LinkEvent] = []
-        self._changed = threading.Condition()
-        self.links: list[ModbusLink] = []
-
-    def __call__(self, event: LinkEvent) -> None:
-        with self._changed:
-            self.events.append(event)
-            self._changed.notify_all()
-
-    def wait_for(self, predicate: Callable[[], bool]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(predicate, 5.0), self.events
-
-    def first(self, kind: type[BlockRead | BlockFailed | WriteDone]) -> LinkEvent:
-        self.wait_for(lambda: any(isinstance(event, kind) for event in self.events))
-        return next(event for event in self.events if isinstance(event, kind))
-
-    def outcome(self, number: int) -> WriteDone:
-        def found() -> list[WriteDone]:
-            return [
-                event
-                for event in self.events
-                if isinstance(event, WriteDone) and event.number == number
-            ]
-
-        self.wait_for(lambda: bool(found()))
-        return found()[0]
-
-    def states(self) -> list[LinkState]:
-        return [event.state for event in self.events if isinstance(event, LinkChanged)]
-
-    def until(self, state: LinkState, times: int = 1) -> LinkChanged:
-        self.wait_for(lambda: self.states().count(state) >= times)
-        return [
-            event
-            for event in self.events
-            if isinstance(event, LinkChanged) and event.state is state
-        ][-1]
-
-
-@pytest.fixture
-def heard() -> Iterator[Heard]:
-    """What the links of a test deliver; they are closed at its end."""
-    heard = Heard()
-    yield heard
-    for link in heard.links:
-        link.close()
-
-
-def connect(peer: ScriptedPeer, heard: Heard, **changes: object) -> ModbusLink:
-    settings = config(peer.port, **{"timeout_s": 0.2, **changes})
-    endpoint = Endpoint(
-        device_id="d1",
-        host=settings.host,
-        port=settings.port,
-        unit_id=settings.unit_id,
-        identity=settings.profile.identity,
-        timing=settings.timing(),
-    )
-    link = ModbusLink(endpoint, shared_loop(), SystemClock(), heard)
-    heard.links.append(link)
-    link.start()
-    return link
-
 
 @pytest.fixture
 def link(peer: ScriptedPeer, heard: Heard) -> ModbusLink:
@@ -116,15 +41,6 @@ def link(peer: ScriptedPeer, heard: Heard) -> ModbusLink:
     made = connect(peer, heard)
     heard.until(LinkState.ONLINE)
     return made
-
-
-def write(number: int, *steps: RegisterWords, safe: bool = False, expires_ns: int = 0) -> WriteJob:
-    return WriteJob(number=number, safe=safe, steps=steps, checks=steps, expires_ns=expires_ns)
-
-
-def misbehave(peer: ScriptedPeer, address: int, reply: Callable[[Request], Reply]) -> None:
-    """Answer requests for one address wrongly, and all others rightly."""
-    peer.script = lambda request: reply(request) if request.address == address else None
 
 
 @pytest.mark.usefixtures("link")
@@ -144,9 +60,20 @@ def test_every_request_carries_the_unit_id(peer: ScriptedPeer, heard: Heard) -> 
 
 def test_a_block_is_delivered_as_words(link: ModbusLink, heard: Heard) -> None:
     link.submit(READ)
-    event = heard.first(BlockRead)
-    assert isinstance(event, BlockRead)
-    assert event.words == [500]
+    assert heard.words() == [500]
+
+
+def test_the_safety_blocks_of_a_poll_are_delivered_before_the_rest_is_read(
+    link: ModbusLink, heard: Heard
+) -> None:
+    blocks = [BlockRef(index, 37000, 2) for index in range(4)]
+    link.submit(PollJob(5, tuple(blocks[:2]), tuple(blocks[2:])))
+    first, second = heard.poll()
+    assert [answer.block for answer in (*first.answers, *second.answers)] == [0, 1, 2, 3]
+    assert [(part.poll, part.safety, part.last) for part in (first, second)] == [
+        (5, True, False),
+        (5, False, True),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -184,11 +111,8 @@ def test_what_does_not_answer_the_request_ends_the_connection_and_is_no_value(
 ) -> None:
     misbehave(peer, 37004, reply)
     link.submit(READ)
-    event = heard.first(BlockFailed)
-    assert isinstance(event, BlockFailed)
-    assert reason in event.reason
+    assert reason in heard.failure()
     assert reason in heard.until(LinkState.OFFLINE).reason
-    assert not any(isinstance(each, BlockRead) for each in heard.events)
 
 
 def test_a_lost_connection_fails_the_request_at_once_not_at_its_timeout(
@@ -198,7 +122,7 @@ def test_a_lost_connection_fails_the_request_at_once_not_at_its_timeout(
     heard.until(LinkState.ONLINE)
     misbehave(peer, 37004, lambda _: DROP)
     link.submit(READ)
-    heard.first(BlockFailed)
+    assert heard.failure()
 
 
 @pytest.mark.usefixtures("link")
@@ -206,8 +130,10 @@ def test_a_connection_lost_while_nothing_is_asked_is_noticed(
     peer: ScriptedPeer, heard: Heard
 ) -> None:
     peer.hang_up()
-    assert "closed the connection" in heard.until(LinkState.OFFLINE).reason
-    heard.until(LinkState.ONLINE, times=2)
+    lost = heard.until(LinkState.OFFLINE).reason
+    assert "closed the connection" in lost
+    assert heard.until(LinkState.ONLINE, times=2).reason == ""
+    assert heard.until(LinkState.IDENTIFYING, times=2).reason == lost, "it is not back yet"
 
 
 @pytest.mark.parametrize(
@@ -223,11 +149,9 @@ def test_an_exception_fails_its_block_only(
     peer: ScriptedPeer, link: ModbusLink, heard: Heard, code: int, meaning: str
 ) -> None:
     misbehave(peer, 37004, lambda request: exception(request, code))
-    link.submit(READ, ReadJob(1, 1, 37000, 2))
-    failed, read = heard.first(BlockFailed), heard.first(BlockRead)
-    assert isinstance(failed, BlockFailed)
-    assert isinstance(read, BlockRead)
-    assert meaning in failed.reason
+    link.submit(PollJob(1, (BlockRef(0, 37004, 1), BlockRef(1, 37000, 2)), ()))
+    failed, read = heard.poll()[0].answers
+    assert meaning in str(failed.error)
     assert read.words == [2, 0]
     assert peer.connections == 1
 
@@ -308,7 +232,8 @@ def test_a_safety_write_overtakes_the_rest_of_a_poll(peer: ScriptedPeer, heard: 
     link = connect(peer, heard, timeout_s=5.0, abandon_s=5.0)
     heard.until(LinkState.ONLINE)
     release = hold_first_read(peer)
-    link.submit(READ, *(ReadJob(1, index, 37000, 2) for index in range(1, 6)))
+    rest = tuple(BlockRef(index, 37000, 2) for index in range(1, 6))
+    link.submit(PollJob(1, (BlockRef(0, 37004, 1),), rest))
     assert peer.wait_for(lambda: peer.requests[-1].address == 37004)
     link.submit(write(1, STOP, safe=True))
     submitted = threading.Event()
@@ -373,9 +298,9 @@ def test_the_gap_between_an_answer_and_the_next_request_is_kept(
 ) -> None:
     link = connect(peer, heard, gap_s=0.03)
     heard.until(LinkState.ONLINE)
-    link.submit(*(ReadJob(1, index, 37004, 1) for index in range(4)))
-    heard.wait_for(lambda: sum(isinstance(event, BlockRead) for event in heard.events) == 4)
-    times = [event.mono_ns for event in heard.events if isinstance(event, BlockRead)]
+    link.submit(*(PollJob(number, (BlockRef(0, 37004, 1),), ()) for number in range(4)))
+    heard.wait_for(lambda: len(heard.parts()) == 4)
+    times = [part.mono_ns for part in heard.parts()]
     assert all(later - earlier >= 0.028 * NS_PER_S for earlier, later in itertools.pairwise(times))
 
 
@@ -388,7 +313,7 @@ def test_another_model_is_refused_and_nothing_is_written(peer: ScriptedPeer, hea
     assert peer.writes == []
 
 
-@pytest.mark.parametrize(("address", "value"), [(47000, 1), (47089, 2)])
+@pytest.mark.parametrize(("address", "value"), [(47000, 1), (47089, 1)])
 def test_a_device_without_what_the_profile_needs_is_refused(
     peer: ScriptedPeer, heard: Heard, address: int, value: int
 ) -> None:
@@ -436,7 +361,7 @@ def test_jobs_for_a_device_that_is_not_connected_are_answered_at_once(heard: Hea
     link.submit(READ, write(1, CHARGE), write(2, STOP, safe=True))
     assert heard.outcome(1).result is WriteResult.REJECTED
     assert heard.outcome(2).result is WriteResult.UNKNOWN
-    heard.first(BlockFailed)
+    assert heard.failure()
 
 
 def test_a_closed_link_never_writes_again(
@@ -445,7 +370,7 @@ def test_a_closed_link_never_writes_again(
     link.close()
     link.submit(write(1, STOP, safe=True), READ)
     assert heard.outcome(1).result is WriteResult.UNKNOWN
-    heard.first(BlockFailed)
+    assert heard.failure()
     assert peer.writes == []
 
 
@@ -507,9 +432,7 @@ def test_a_late_frame_before_the_right_answer_is_skipped(
 
     misbehave(peer, 37004, late_then_right)
     link.submit(READ)
-    event = heard.first(BlockRead)
-    assert isinstance(event, BlockRead)
-    assert event.words == [500]
+    assert heard.words() == [500]
 
 
 def test_an_error_that_a_link_does_not_know_is_delivered_not_swallowed(
@@ -518,6 +441,6 @@ def test_an_error_that_a_link_does_not_know_is_delivered_not_swallowed(
     def boom(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("actors.inverter.link.identify", boom)
+    monkeypatch.setattr("actors.inverter.line.recognise", boom)
     connect(peer, heard)
     heard.wait_for(lambda: LinkCrashed("ZeroDivisionError()") in heard.events)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from actors.inverter.errors import ProfileError
-from actors.inverter.profile import MAX_READ_REGISTERS, VITAL_POINTS, PollClass, Profile
+from actors.inverter.profile import Profile
 from actors.inverter.profile_file import load_profile, parse_profile, profile_names
 from tests.actors.inverter.driven import PROFILE
 
@@ -19,32 +19,6 @@ TEXT = (Path(__file__).parents[3] / "config" / "profiles" / f"{NAME}.toml").read
 def changed(old: str, new: str) -> bytes:
     assert old in TEXT
     return TEXT.replace(old, new, 1).encode()
-
-
-def test_the_profile_that_comes_along_reads_a_poll_in_seven_blocks_safety_first() -> None:
-    polled = [block for block in PROFILE.blocks if block.poll_class is not PollClass.ONCE]
-    assert len(polled) == 7
-    safety = {
-        point.name
-        for block in polled
-        if block.poll_class is PollClass.SAFETY
-        for point in block.points
-    }
-    assert {*VITAL_POINTS, PROFILE.write.forced_point} <= safety
-    assert all(block.count <= MAX_READ_REGISTERS for block in PROFILE.blocks)
-
-
-def test_no_block_reads_what_devices_in_the_field_do_not_answer() -> None:
-    meter = next(block for block in PROFILE.blocks if block.name == "meter")
-    assert meter.address + meter.count - 1 == 37137
-    assert meter.only_if is not None
-    assert meter.only_if.point == "meter_status"
-
-
-def test_grid_power_is_positive_while_importing() -> None:
-    points = {point.name: point for block in PROFILE.blocks for point in block.points}
-    assert points["grid_power_w"].flip
-    assert not points["battery_power_w"].flip
 
 
 def test_a_profile_travels_as_msgpack() -> None:
@@ -80,15 +54,83 @@ def test_text_that_is_not_toml_is_told_with_its_line() -> None:
         parse_profile(b"name = \nx = 1", "x.toml")
 
 
-def test_an_unknown_key_names_file_block_point_and_the_nearest_key() -> None:
-    text = changed(
-        'name = "soc_pct", address = 37004, type = "u16", unit = "%", gain',
-        'name = "soc_pct", address = 37004, type = "u16", unit = "%", gian',
-    )
-    with pytest.raises(
-        ProfileError, match=r"x\.toml.*gian.*block battery, point soc_pct; did you mean 'gain'"
-    ):
+def test_yaml_is_not_read_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: x")
+    with pytest.raises(ProfileError, match=r"mine\.yaml: YAML is not read; write it as TOML"):
+        load_profile(str(path))
+
+
+def faults_of(text: bytes) -> list[str]:
+    with pytest.raises(ProfileError) as caught:
         parse_profile(text, "x.toml")
+    return str(caught.value).removeprefix("profile x.toml: ").strip().split("\n  ")
+
+
+def test_an_unknown_key_names_file_block_point_and_the_nearest_key() -> None:
+    assert faults_of(
+        changed('unit = "%", gain = 10, low = 0, high = 100', 'unit = "%", gian = 10')
+    ) == ["block battery_2, point esu2_soc_pct: unknown key 'gian'; did you mean 'gain'?"]
+
+
+def test_every_fault_is_told_at_once() -> None:
+    text = changed('type = "u32", unit = "W"', 'type = "u33", unit = "W"').decode()
+    text = text.replace("count = 11", 'count = "eleven"').replace("gap_s = 0.05", "gap = 0.05")
+    text = text.replace("gain = 10, low = 0, high = 1500", "gain = 0, low = 0, high = 1500", 1)
+    text = text.replace("optional = true", "optional = 1", 1)
+    text = text.replace('0x0200 = "On-grid: running"', 'on = "On-grid: running"')
+    text = text.replace('enum = "active_mode"', 'enum = "active_modus"')
+    text = text.replace('severity = "major" }', 'severity = "mayor" }', 1)
+    text = text.replace('operand = "deadman_min" }', 'operand = "minutes" }', 1)
+    told = faults_of(text.encode())
+    assert [fault.partition(" (")[0] for fault in sorted(told)] == [
+        "block battery_2: point esu2_voltage_v: gain = 0.0 must be a number above 0",
+        (
+            "block battery_limits, point max_charge_w: type: 'u33' is not allowed; did you mean 'u32'?"
+            " allowed are u16, i16, u32, i32, u64, i64, f32, f64, bits16, bits32, str"
+        ),
+        "block remote_control, point remote_control_mode: optional: expected bool, got int, found 1",
+        (
+            "block state, point alarm_1, bit High String Input Voltage: severity: 'mayor' is not allowed;"
+            " did you mean 'major'? allowed are warning, minor, major"
+        ),
+        "block state: count: expected int, got str, found 'eleven'",
+        "point battery_mode: enum = 'active_modus' is not a table of [enums]; did you mean 'active_mode'?",
+        "point device_status: enum key 'on' is not a whole number such as 3 or 0x0200",
+        "timing: gap_s is missing",
+        "timing: unknown key 'gap'; did you mean 'gap_s'?",
+        (
+            "write.charge, step forced period: operand: 'minutes' is not allowed; allowed are power_w,"
+            " deadman_min, deadman_s, ramp_s, original"
+        ),
+    ]
+
+
+def test_parts_that_do_not_fit_together_are_told_at_once() -> None:
+    text = changed('point = "meter_status"', 'point = "meter"').decode()
+    text = text.replace('forced_point = "battery_mode"', 'forced_point = "mode"')
+    text = text.replace('soc_pct = ["soc_pct", "esu2_soc_pct"]', 'soc = ["soc_pct"]')
+    assert faults_of(text.encode()) == [
+        "block meter: only_if names 'meter', which is not a point of any block",
+        (
+            "vitals: 'soc' is not a vital; use one of soc_pct, battery_temperature_c, battery_power_w,"
+            " battery_voltage_v, battery_current_a, max_charge_w, max_discharge_w"
+        ),
+        "write.forced_point = 'mode' is not a point of any block",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", [b"blocks = 3", b"blocks = [3]", b"[blocks]", b"enums = 1", b"kind = 7"]
+)
+def test_what_is_no_profile_at_all_is_told_and_never_a_crash(text: bytes) -> None:
+    assert faults_of(text)
+
+
+def test_an_unknown_kind_is_told_with_those_there_are() -> None:
+    assert any(
+        "kind = 'sunspek' is not allowed" in fault for fault in faults_of(b"kind = 'sunspek'")
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,22 +156,85 @@ def test_an_unknown_key_names_file_block_point_and_the_nearest_key() -> None:
             "address = 65533\ncount",
             "block battery_limits: address = 65533 must be 0 to 65532",
         ),
-        ("gain = 10, low = 0, high = 1500 }", "gain = 0 }", "point battery_voltage_v: gain = 0"),
+        ("gain = 10, low = 0, high = 1500 }", "gain = 0 }", "point esu2_voltage_v: gain = 0"),
         (
             "low = 0, high = 100, source",
             "low = 100, high = 0, source",
             "point soc_pct: low = 100.0 must be below",
         ),
-        ('"soc_pct"', '"SOC"', "point 'SOC': the name must be"),
-        ('"soc_pct"', '"soc"', "point soc_pct is missing"),
+        ('"soc_pct", addr', '"SOC", addr', "point 'SOC': the name must be"),
+        ('"max_charge_w", addr', '"max_w", addr', "point max_charge_w is missing"),
         (
-            '"battery_current_a"',
-            '"battery_power_w"',
+            '"battery_current_a", addr',
+            '"battery_power_w", addr',
             "point battery_power_w is in block battery and in block battery",
+        ),
+        ("count = 4\n", "count = 126\n", "block battery_limits: count = 126 must be 1 to 125"),
+        ('type = "str", registers = 15', 'type = "str"', 'registers is for type = "str"'),
+        ('unit = "W", low', 'unit = "W", registers = 2, low', 'registers is for type = "str"'),
+        ('type = "bits16", bits', 'type = "u16", bits', 'bits need type = "bits16" or "bits32"'),
+        ("{ bit = 1,", "{ bit = 0,", "point state_1: a bit is named twice"),
+        ("{ bit = 1,", "{ bit = 16,", "point state_1: bit 16 must be 0 to 15"),
+        ("not_equals = 0 }", "not_equals = 0, equals = 1 }", "give exactly one of equals"),
+        (
+            "not_equals = 0 }",
+            "not_empty = true }",
+            "esu2_model is a number; not_empty is for strings",
+        ),
+        (
+            '"esu2_model"\nclass = "once"',
+            '"esu2_model"\nonly_if = { point = "esu2_model", equals = 1 }\nclass = "once"',
+            "only_if esu2_model: whether that is read depends on this",
+        ),
+        ("slow_s = 30.0", "slow_s = 0.0", "slow_s = 0.0 is not allowed"),
+        ("slow_s = 30.0", "unit_id = 256", "unit_id = 256 is not allowed: expected 0 to 255"),
+        (
+            "slow_s = 30.0",
+            "max_registers = 64",
+            "block meter: .*|count = 83 is above max_registers = 64",
+        ),
+        (
+            "slow_s = 30.0",
+            'word_order = "little"',
+            "write.charge, step forced charge power: word_order is missing",
+        ),
+        (
+            'point = "charge_from_grid"\nallowed = [1]',
+            'point = "charge_from_grid"',
+            "requires charge_from_grid: give either allowed or forbidden",
+        ),
+        ('before = ["charge"]', 'before = ["stop"]', "before must name charge, discharge or hold"),
+        ('point = "charge_from_grid"\n', 'point = "model_name"\n', "'model_name' is not a number"),
+        (
+            "verify = true }",
+            "verify = true, gain = 0 }",
+            "gain = 0.0 must be a number other than 0",
+        ),
+        (
+            "value = 0 }",
+            "value = 0, tolerance = 2 }",
+            "tolerance must be 0 or more, and needs verify",
+        ),
+        ("value = 0 }", "value = 0, settle_s = 61 }", "settle_s = 61.0 is not allowed"),
+        ("value = 0 }", "value = 0, persistent = true }", "must not wear flash"),
+        (
+            'operand = "original", verify = true',
+            "value = 5000, verify = true",
+            r"hold changes \[47077\], release restores \[\]",
+        ),
+        (
+            "persistent_writes_per_day = 20",
+            "persistent_writes_per_day = 1",
+            "persistent_writes_per_day = 1 must be at least 2",
+        ),
+        (
+            'address = 47083, type = "u16", value = 0 }',
+            'address = 47083, type = "u16", operand = "power_w" }',
+            "write.stop: there is no power_w to write; use value",
         ),
         (
             '"battery"\nclass = "safety"',
-            '"battery"\nclass = "rest"',
+            '"battery"\nclass = "fast"',
             'put it into a block with class = "safety"',
         ),
         ('point = "meter_status"', 'point = "meter"', "block meter: only_if names 'meter'"),
@@ -158,8 +263,8 @@ def test_an_unknown_key_names_file_block_point_and_the_nearest_key() -> None:
         ),
         (
             'address = 47100, type = "u16", value = 1',
-            'address = 47100, type = "i16", value = 1',
-            "type = i16 cannot be written",
+            'address = 47100, type = "bits16", value = 1',
+            "type = bits16 cannot be written",
         ),
         ('model_pattern = "SUN2000.*"', 'model_pattern = "("', "is not a regular expression"),
         ("count = 25", "count = 24", "identity: count = 24 must be 25 to 125"),
