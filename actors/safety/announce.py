@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from actors.courier import Courier
 from actors.messages import (
     API,
     DISPATCHER,
-    PUBLISHER,
-    WATCHDOG,
     BatteryPowerW,
     SafetyEvent,
     SafetyState,
@@ -26,9 +25,10 @@ REFUSAL_PERIOD_NS = 10 * NS_PER_S
 class Announcer:
     """Speaks for one device, and remembers what it has said."""
 
-    def __init__(self, device_id: str, context: ActorContext) -> None:
-        """Begin with nothing said."""
+    def __init__(self, device_id: str, context: ActorContext, courier: Courier) -> None:
+        """Begin with nothing said; events go to the spool by `courier`."""
         self._device_id = device_id
+        self._courier = courier
         self._context = context
         self._status: tuple[object, ...] = ()
         self._status_ns = 0
@@ -68,7 +68,7 @@ class Announcer:
             mono_ns=measured_ns,
             setpoint_w=setpoint_w,
         )
-        self._context.send(message, API, WATCHDOG, DISPATCHER)
+        self._context.send(message, API, DISPATCHER)
 
     def refusal(
         self, request: SetpointRequest, verdict: Verdict, state: SafetyState, now_ns: int
@@ -91,5 +91,6 @@ class Announcer:
             detail=detail,
             wall_ns=clock.wall_ns(),
             mono_ns=clock.monotonic_ns(),
+            seq=self._courier.unacked.last_seq + 1,
         )
-        self._context.send(event, PUBLISHER, API)
+        self._courier.send(event, API)

@@ -112,11 +112,20 @@ class SafeDuty:
 
     def is_due(self, now_ns: int) -> bool:
         """Return whether a safe command is to be sent now."""
-        elapsed_ns = now_ns - self._sent_ns
-        if self._urgent or self._owed:
-            return self._urgent or elapsed_ns >= self._reassert_ns
+        due_ns = self.due_ns
+        return due_ns is not None and now_ns >= due_ns
+
+    @property
+    def due_ns(self) -> int | None:
+        """When a safe command is to be sent next, or None while there is no reason to."""
+        if self._urgent:
+            return 0
+        if self._owed:
+            return self._sent_ns + self._reassert_ns
+        if not self.known:
+            return None
         pace = 1 if "forced" in self.known else PERSISTING_FACTOR
-        return bool(self.known) and elapsed_ns >= pace * self._reassert_ns
+        return self._sent_ns + pace * self._reassert_ns
 
     def sent(self, seq: int, now_ns: int) -> None:
         """Note that the safe command `seq` went out."""

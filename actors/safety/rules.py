@@ -1,16 +1,14 @@
-"""The rules as data: which value, which limit, which direction it closes, and whether it trips.
+"""The rules as data: which signal, which limit, which direction it concerns, and what is done.
 
-Rules know nothing of time, devices or messages. `SafetyGuard` applies them to what a device reports.
+A rule names figures of `DeviceLimits`, or is a figure itself. Rules know nothing of time, devices or messages: `bound`
+gives them a device's figures, `watch` applies them over time, and docs/safety.md is generated from them.
 """
 
 from __future__ import annotations
 
 import enum
-import math
 
 import msgspec
-
-from actors.safety.config import DeviceLimits
 
 
 class Side(enum.Enum):
@@ -18,6 +16,59 @@ class Side(enum.Enum):
 
     BELOW = "at or below"
     ABOVE = "at or above"
+
+
+class Direction(enum.Enum):
+    """Which direction of battery power a rule concerns."""
+
+    CHARGE = "charging"
+    DISCHARGE = "discharging"
+    BOTH = "both directions"
+
+    @property
+    def charges(self) -> bool:
+        """Whether charging is concerned."""
+        return self is not Direction.DISCHARGE
+
+    @property
+    def discharges(self) -> bool:
+        """Whether discharging is concerned."""
+        return self is not Direction.CHARGE
+
+
+class Action(enum.Enum):
+    """What is done when a rule holds, from the mildest."""
+
+    DERATE = "less power"
+    CLOSE = "no more of it"
+    STOP = "the safe state"
+    TRIP = "the safe state, latched"
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit of one signal."""
+
+    name: str
+    hazard: str
+    signal: str
+    """A point of `Vitals`, or what `signals` makes of several."""
+    unit: str
+    side: Side
+    limit: str | float
+    """A figure or property of `DeviceLimits`; where power falls, it is where nothing is left."""
+    direction: Direction
+    action: Action = Action.CLOSE
+    hysteresis: str | float = 0.0
+    delay: str | float = 0.0
+    """For how many seconds it must be so."""
+    clear: str | float = 0.0
+    """For how many seconds it must be gone again."""
+    back_at: str = ""
+    """The figure that it must come back to, in place of a hysteresis."""
+    band: str | float = 0.0
+    """Over how much of the signal power falls to nothing; a name, or `from` another figure of the same signal."""
+    figure: str = ""
+    """Whose source is the limit's, where `limit` is worked out of it."""
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -36,144 +87,6 @@ class Holding(msgspec.Struct, frozen=True):
         return f"{self.rule}: {self.figures}"
 
 
-class LimitRule(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit of one measured value."""
-
-    name: str
-    point: str
-    unit: str
-    side: Side
-    limit: float
-    hysteresis: float = 0.0
-    """How far the value must come back before the rule ceases to hold."""
-    closes_charge: bool = False
-    closes_discharge: bool = False
-    trips: bool = False
-
-    def holds(self, value: float, *, held: bool) -> bool:
-        """Return whether the rule holds for `value`, given that it `held` before."""
-        room = self.hysteresis if held else 0.0
-        if self.side is Side.BELOW:
-            return value <= self.limit or value < self.limit + room
-        return value >= self.limit or value > self.limit - room
-
-    def holding(self, value: float) -> Holding:
-        """Return the record that this rule holds for `value`."""
-        figures = f"{value:.1f} {self.unit}, limit {self.side.value} {self.limit:g} {self.unit}"
-        return Holding(self.name, figures, self.closes_charge, self.closes_discharge)
-
-
-class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """A value that must be there, and the range its sensor can mean."""
-
-    point: str
-    unit: str
-    low: float
-    high: float
-    closes_charge: bool = True
-    closes_discharge: bool = True
-
-    def fault(self, value: object, reasons: tuple[str, ...]) -> str:
-        """Return why `value` cannot be trusted, or an empty string; `reasons` are the device's own words."""
-        if value is None:
-            told = [reason for reason in reasons if reason.startswith(f"{self.point}:")]
-            return told[0].partition(":")[2].strip() if told else "missing"
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return f"is {type(value).__name__}, not a number"
-        if not math.isfinite(value):
-            return f"is {value}"
-        if not self.low <= value <= self.high:
-            return f"{value:g} {self.unit} is outside {self.low:g} to {self.high:g} {self.unit}"
-        return ""
-
-    def holding(self, fault: str) -> Holding:
-        """Return the record that this value cannot be trusted."""
-        closed = "charging" if self.closes_charge else "discharging"
-        if self.closes_charge and self.closes_discharge:
-            closed = "both directions"
-        figures = f"{fault}, closes {closed}"
-        return Holding(f"input_{self.point}", figures, self.closes_charge, self.closes_discharge)
-
-
-INPUTS = (
-    Input(point="soc_pct", unit="%", low=0, high=100),
-    Input(point="battery_temperature_c", unit="degC", low=-60, high=120),
-    Input(point="battery_power_w", unit="W", low=-2e6, high=2e6),
-    Input(point="max_charge_w", unit="W", low=0, high=2e6, closes_discharge=False),
-    Input(point="max_discharge_w", unit="W", low=0, high=2e6, closes_charge=False),
-)
-"""Ranges are the project's choice: wider than any battery, narrower than a register gone wrong."""
-
-
-def limit_rules(limits: DeviceLimits) -> tuple[LimitRule, ...]:
-    """Return the rules that `limits` stand for."""
-    return (*_soc_rules(limits), *_temperature_rules(limits), *_device_rules())
-
-
-def _soc_rules(limits: DeviceLimits) -> tuple[LimitRule, ...]:
-    return (
-        LimitRule(
-            name="soc_min",
-            point="soc_pct",
-            unit="%",
-            side=Side.BELOW,
-            limit=limits.soc_min_pct,
-            hysteresis=limits.soc_hysteresis_pct,
-            closes_discharge=True,
-        ),
-        LimitRule(
-            name="soc_max",
-            point="soc_pct",
-            unit="%",
-            side=Side.ABOVE,
-            limit=limits.soc_max_pct,
-            hysteresis=limits.soc_hysteresis_pct,
-            closes_charge=True,
-        ),
-    )
-
-
-def _temperature_rules(limits: DeviceLimits) -> tuple[LimitRule, ...]:
-    def rule(name: str, side: Side, limit_c: float, closes: str) -> LimitRule:
-        return LimitRule(
-            name=name,
-            point="battery_temperature_c",
-            unit="degC",
-            side=side,
-            limit=limit_c,
-            hysteresis=limits.temperature_hysteresis_k,
-            closes_charge=closes != "discharge",
-            closes_discharge=closes != "charge",
-            trips=closes == "trip",
-        )
-
-    return (
-        rule("trip_cold", Side.BELOW, limits.trip_low_c, "trip"),
-        rule("trip_hot", Side.ABOVE, limits.trip_high_c, "trip"),
-        rule("charge_cold", Side.BELOW, limits.charge_min_c, "charge"),
-        rule("charge_hot", Side.ABOVE, limits.charge_max_c, "charge"),
-        rule("discharge_cold", Side.BELOW, limits.discharge_min_c, "discharge"),
-        rule("discharge_hot", Side.ABOVE, limits.discharge_max_c, "discharge"),
-    )
-
-
-def _device_rules() -> tuple[LimitRule, ...]:
-    """Return the rules of a device that itself allows nothing in a direction."""
-    return (
-        LimitRule(
-            name="device_charge_limit",
-            point="max_charge_w",
-            unit="W",
-            side=Side.BELOW,
-            limit=0.0,
-            closes_charge=True,
-        ),
-        LimitRule(
-            name="device_discharge_limit",
-            point="max_discharge_w",
-            unit="W",
-            side=Side.BELOW,
-            limit=0.0,
-            closes_discharge=True,
-        ),
-    )
+def closed(rule: str, figures: str) -> Holding:
+    """Return the record that both directions are closed and the safe state is called for."""
+    return Holding(rule, figures, closes_charge=True, closes_discharge=True, commands=True)

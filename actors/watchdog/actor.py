@@ -1,4 +1,7 @@
-"""WatchdogActor: four times a second, says whether the control cell makes progress and who is late."""
+"""WatchdogActor: four times a second, says whether the control cell makes progress and who is late.
+
+Root kicks the watchdogs outside on its word and on nothing else: if it stands still itself, no kick comes.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from actors.messages import API, SAFETY, SafetyStatus
+from actors.messages import API, SAFETY, SafetyProgress
 from actors.watchdog.config import WatchdogConfig
-from actors.watchdog.progress import Heard, judge
+from actors.watchdog.progress import Heard, judge, pulse
 from supervision.actor import Actor, ActorContext
 from supervision.clock import NS_PER_S
-from supervision.envelope import Header
-from supervision.events import SiteReport
+from supervision.envelope import Header, Lane
+from supervision.events import ROOT, SiteReport
 
 
 class WatchdogActor(Actor):
@@ -37,8 +40,8 @@ class WatchdogActor(Actor):
         now_ns = self._context.clock.monotonic_ns()
         match message:
             case SiteReport():
-                self._heard = msgspec.structs.replace(self._heard, site=message, site_ns=now_ns)
-            case SafetyStatus() if header.sender == SAFETY:
+                self._heard = self._heard.hear_site(message, self._config.cell, now_ns)
+            case SafetyProgress() if header.sender == SAFETY:
                 self._on_evaluations(header.epoch, message.evaluations, now_ns)
             case _:
                 pass
@@ -50,7 +53,10 @@ class WatchdogActor(Actor):
             return
         # On average the period is kept, whatever the tick; after a pause nothing is made up for.
         self._due_ns = max(self._due_ns, now_ns - self._period_ns) + self._period_ns
-        self._context.send(judge(self._heard, self._config, now_ns), API)
+        report = judge(self._heard, self._config, now_ns)
+        self._context.send(report, API)
+        beat = pulse(report, self._heard, self._config)
+        self._context.send(beat, ROOT, lane=Lane.CONTROL, ttl_s=self._config.report_s)
 
     def _on_evaluations(self, epoch: int, evaluations: int, now_ns: int) -> None:
         if (epoch, evaluations) > self._evaluated:

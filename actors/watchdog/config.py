@@ -18,6 +18,9 @@ class WatchdogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Longest time without a new safety evaluation: SafetyActor tells about once a second."""
     site_report_s: float = 2.0
     """Longest time without word from root, which reports four times a second."""
+    settle_s: float = 1.0
+    """How long a new incarnation must run before watchdogs are kicked on its word: one that hangs again and again never
+    does."""
     report_s: float = 0.25
     """Period of `WatchdogReport`."""
 
@@ -30,6 +33,7 @@ class WatchdogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         _require("report_s", self.report_s, low=0.05, high=1.0)
         _require("progress_s", self.progress_s, low=0.5, high=10.0)
         _require("evaluation_s", self.evaluation_s, low=0.5, high=10.0)
+        _require("settle_s", self.settle_s, low=0.5, high=10.0)
         _require("site_report_s", self.site_report_s, low=0.5, high=10.0)
 
 

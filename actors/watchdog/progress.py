@@ -5,15 +5,25 @@ Silence is never progress. Without root's reports nothing is known of the actors
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from actors.messages import ActorProgress, WatchdogReport
 from actors.watchdog.config import WatchdogConfig
 from supervision.clock import NS_PER_S
-from supervision.events import ActorReport, SiteReport
+from supervision.events import ActorReport, Pulse, SiteReport, State
 
 ROOT_NAME = "root"
 EVALUATIONS_NAME = "safety evaluations"
+
+
+class Life(msgspec.Struct, frozen=True):
+    """The incarnation of an actor that runs now."""
+
+    epoch: int
+    since_ns: int
+    """When it was first heard of as running."""
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,11 +37,26 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     evaluations: int = 0
     evaluated_ns: int = 0
     """When `evaluations` last changed; 0 before the first."""
+    lives: Mapping[str, Life] = {}
+    """By actor of the watched cell; those that do not run are not there."""
+
+    def hear_site(self, site: SiteReport, cell: str, now_ns: int) -> Heard:
+        """Return what is known with root's report added."""
+        lives = {
+            name: self._life(name, actor, now_ns)
+            for name, actor in _actors(site, cell).items()
+            if actor.state is State.RUNNING
+        }
+        return msgspec.structs.replace(self, site=site, site_ns=now_ns, lives=lives)
+
+    def _life(self, name: str, actor: ActorReport, now_ns: int) -> Life:
+        known = self.lives.get(name)
+        return known if known and known.epoch == actor.epoch else Life(actor.epoch, now_ns)
 
 
 def judge(heard: Heard, config: WatchdogConfig, now_ns: int) -> WatchdogReport:
     """Return the report on what was `heard` as of `now_ns`."""
-    actors = _actors(heard, config.cell)
+    actors = _actors(heard.site, config.cell) if heard.site is not None else {}
     late: list[str] = []
     if _age_s(max(heard.site_ns, heard.since_ns), now_ns) > config.site_report_s:
         late.append(ROOT_NAME)
@@ -59,9 +84,28 @@ def judge(heard: Heard, config: WatchdogConfig, now_ns: int) -> WatchdogReport:
     )
 
 
-def _actors(heard: Heard, cell: str) -> dict[str, ActorReport]:
-    cells = heard.site.cells if heard.site is not None else ()
-    return {actor.name: actor for report in cells if report.name == cell for actor in report.actors}
+def pulse(report: WatchdogReport, heard: Heard, config: WatchdogConfig) -> Pulse:
+    """Return what root is told: a kick is earned when nobody is late, and nobody has just been replaced."""
+    unsettled = [
+        name for name in config.critical if not _settled(heard, name, config, report.mono_ns)
+    ]
+    awaited = ", ".join(report.late or unsettled)
+    return Pulse(
+        mono_ns=report.mono_ns,
+        progressing=report.progressing and not unsettled,
+        status=f"waiting for {awaited}" if awaited else "every battery is watched",
+    )
+
+
+def _settled(heard: Heard, name: str, config: WatchdogConfig, now_ns: int) -> bool:
+    life = heard.lives.get(name)
+    return life is not None and _age_s(life.since_ns, now_ns) >= config.settle_s
+
+
+def _actors(site: SiteReport, cell: str) -> dict[str, ActorReport]:
+    return {
+        actor.name: actor for report in site.cells if report.name == cell for actor in report.actors
+    }
 
 
 def _progress_age_s(report: ActorReport | None, heard: Heard, now_ns: int) -> float:

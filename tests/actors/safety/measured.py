@@ -8,8 +8,14 @@ from typing import Any
 import msgspec
 
 from actors.messages import (
+    API,
     DISPATCHER,
+    OPERATOR,
     ApprovedSetpoint,
+    ReleaseSetpoint,
+    ResetAnswer,
+    ResetLatch,
+    Role,
     SafeCommand,
     SafetyEvent,
     SafetyStatus,
@@ -22,12 +28,16 @@ from actors.messages import (
 )
 from actors.safety.actor import SafetyActor
 from actors.safety.config import DeviceLimits, SafetyConfig
+from actors.safety.disk import DISK, Disk
+from actors.safety.priorities import SOURCES
 from supervision.clock import NS_PER_S, ManualClock
 from supervision.envelope import Header
 from tests.actors.fakes import RecordingContext
 
 DEVICE = "inv-1"
 EPOCH = 7
+OPTIONAL = ("battery_voltage_v", "battery_current_a", "grid_frequency_hz", "grid_voltage_v")
+"""What a device may be without."""
 
 
 def vitals(seq: int = 1, *, at_s: float = 1000.0, **changes: Any) -> Vitals:
@@ -44,6 +54,7 @@ def vitals(seq: int = 1, *, at_s: float = 1000.0, **changes: Any) -> Vitals:
         "max_charge_w": 3000.0,
         "max_discharge_w": 4000.0,
         "forced": False,
+        "absent": OPTIONAL,
     }
     return Vitals(**(fields | changes))
 
@@ -51,19 +62,26 @@ def vitals(seq: int = 1, *, at_s: float = 1000.0, **changes: Any) -> Vitals:
 class World:
     """A SafetyActor with one device, a clock that is moved by hand, and what came out."""
 
-    def __init__(self, state_dir: Path, *devices: str, **limits: Any) -> None:
+    def __init__(
+        self, state_dir: Path, *devices: str, disk: Disk = DISK, rules: Any = None, **limits: Any
+    ) -> None:
         self.clock = ManualClock()
+        self.disk = disk
         self.config = SafetyConfig(
             state_dir=str(state_dir),
             devices=dict.fromkeys(devices or (DEVICE,), DeviceLimits(**limits)),
+            **(rules or {}),
         )
         self.seq = 0
         self.start()
 
+    def new_context(self) -> RecordingContext:
+        return RecordingContext("safety", clock=self.clock)
+
     def start(self) -> None:
         """Begin a new incarnation that knows nothing but what is on disk."""
-        self.context = RecordingContext("safety", clock=self.clock)
-        self.actor = SafetyActor(self.config)
+        self.context = self.new_context()
+        self.actor = SafetyActor(self.config, self.disk)
         self.actor.on_start(self.context)
 
     def measure(self, **changes: Any) -> None:
@@ -74,8 +92,10 @@ class World:
         exact = msgspec.structs.replace(measured, mono_ns=self.clock.monotonic_ns())
         self.tell(exact)
 
-    def tell(self, message: msgspec.Struct, sender: str = inverter_address(DEVICE)) -> None:
-        self.actor.on_message(message, Header(receiver="safety", sender=sender, epoch=EPOCH))
+    def tell(
+        self, message: msgspec.Struct, sender: str = inverter_address(DEVICE), epoch: int = EPOCH
+    ) -> None:
+        self.actor.on_message(message, Header(receiver="safety", sender=sender, epoch=epoch))
 
     def tick(self, seconds: float = 0.1) -> None:
         self.clock.advance(seconds)
@@ -94,8 +114,16 @@ class World:
         self.measure(**changes)
         self.context.sent.clear()
 
-    def ask(self, power_w: float, *, ttl_s: float = 60.0, seq: int = 0) -> SetpointAnswer:
-        """Ask for power as the dispatcher does, and return the answer."""
+    def ask(
+        self,
+        power_w: float,
+        *,
+        ttl_s: float = 60.0,
+        seq: int = 0,
+        source: str = DISPATCHER,
+        sender: str = "",
+    ) -> SetpointAnswer:
+        """Ask for power as the dispatcher does, or another `source`, and return the answer."""
         self.seq += 1
         request = SetpointRequest(
             device_id=DEVICE,
@@ -103,11 +131,49 @@ class World:
             ttl_s=ttl_s,
             mono_ns=self.clock.monotonic_ns(),
             seq=seq or self.seq,
-            source="dispatcher",
+            source=source,
             reason="cheap",
+            by="ana",
         )
-        self.tell(request, DISPATCHER)
+        self.tell(request, sender or SOURCES[source].sender)
         return self.context.messages(SetpointAnswer)[-1]
+
+    def release(self, source: str = OPERATOR, sender: str = API) -> SetpointAnswer:
+        """Give a set-point up, as an operator does."""
+        self.seq += 1
+        release = ReleaseSetpoint(
+            device_id=DEVICE,
+            mono_ns=self.clock.monotonic_ns(),
+            seq=self.seq,
+            source=source,
+            reason="done",
+            by="ana",
+        )
+        self.tell(release, sender)
+        return self.context.messages(SetpointAnswer)[-1]
+
+    def reset(self, *, sender: str = API, **changes: Any) -> ResetAnswer:
+        """Ask for a reset, as an operator does, and return the answer."""
+        self.seq += 1
+        fields: dict[str, Any] = {
+            "device_id": DEVICE,
+            "mono_ns": self.clock.monotonic_ns(),
+            "seq": self.seq,
+            "operator": "ana",
+            "role": Role.OPERATOR,
+            "reason": "cooled down",
+        }
+        self.tell(ResetLatch(**{**fields, **changes}), sender)
+        return self.context.messages(ResetAnswer)[-1]
+
+    def trip(self) -> None:
+        """Be so hot as to trip."""
+        self.measure(battery_temperature_c=60.0)
+
+    def cool_down(self) -> None:
+        """Be measured in health often enough."""
+        for _ in range(4):
+            self.measure()
 
     @property
     def safe_commands(self) -> list[SafeCommand]:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.messages import Ruling, SetpointRequest
-from actors.safety.arbiter import MAX_SOURCES, Arbiter, wants_renewal
+from actors.safety.arbiter import Arbiter, wants_renewal
 from actors.safety.guard import Verdict
+from actors.safety.priorities import SOURCES
 from supervision.clock import NS_PER_S
 
 NOW_NS = 1000 * NS_PER_S
@@ -35,7 +36,7 @@ def _screen(
 
 
 def _arbiter() -> Arbiter:
-    return Arbiter(max_ttl_s=900)
+    return Arbiter(max_ttl_s=900, requests_per_minute=60)
 
 
 def test_a_request_in_order_may_be_judged() -> None:
@@ -67,7 +68,8 @@ def test_the_order_of_one_source_does_not_bind_another() -> None:
     arbiter = _arbiter()
     _screen(arbiter, _request(5))
 
-    assert _screen(arbiter, _request(1, source="operator")) is None
+    operator = _request(1, source="operator")
+    assert arbiter.screen(operator, sender="api", epoch=1, now_ns=NOW_NS) is None
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4)), max_size=20))
@@ -99,18 +101,6 @@ def test_a_request_from_the_future_is_denied() -> None:
 
     assert verdict is not None
     assert (verdict.ruling, verdict.rule) == (Ruling.DENIED, "clock")
-
-
-def test_only_so_many_sources_are_heard() -> None:
-    arbiter = _arbiter()
-    for number in range(MAX_SOURCES):
-        assert _screen(arbiter, _request(source=f"s{number}")) is None
-
-    verdict = _screen(arbiter, _request(source="one too many"))
-
-    assert verdict is not None
-    assert verdict.rule == "sources"
-    assert _screen(arbiter, _request(2, source="s0")) is None
 
 
 def test_a_lease_ends_after_its_time_or_with_its_request() -> None:
@@ -146,3 +136,35 @@ def test_a_lease_is_renewed_in_its_second_half_as_long_as_its_request_lives() ->
         return wants_renewal(lease, lease_ns=4 * NS_PER_S, now_ns=later_ns)
 
     assert [wants(60, 1.9), wants(60, 2.0), wants(3, 2.0)] == [False, True, False]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(SOURCES)), st.integers(1, 100), st.integers(0, 60), st.booleans()
+        ),
+        max_size=30,
+    )
+)
+def test_nobody_is_granted_what_somebody_of_higher_priority_holds(
+    history: list[tuple[str, int, int, bool]],
+) -> None:
+    arbiter, now_ns = _arbiter(), NOW_NS
+    held = (0, "", 0)  # priority, source and end of what holds, kept by the test itself
+    for seq, (name, ttl_s, pause_s, releases) in enumerate(history, start=1):
+        now_ns += pause_s * NS_PER_S
+        held = held if now_ns < held[2] else (0, "", 0)
+        source = SOURCES[name]
+        request = _request(seq, source=name, ttl_s=float(ttl_s), mono_ns=now_ns)
+
+        verdict = arbiter.screen(request, sender=source.sender, epoch=1, now_ns=now_ns)
+
+        assert (verdict is None) == (source.priority >= held[0])
+        if verdict is None:
+            arbiter.grant(
+                request, power_w=1.0, seq=seq, inverter_epoch=7, lease_ns=NS_PER_S, now_ns=now_ns
+            )
+            held = (source.priority, name, now_ns + ttl_s * NS_PER_S)
+        if releases:
+            assert (arbiter.release("inv-1", name, now_ns) == "") == (held[1] == name)
+            held = held if held[1] != name else (0, "", 0)

@@ -92,7 +92,9 @@ def test_what_is_owed_stays_owed_after_its_cause_is_gone() -> None:
     assert [_face(duty, s) for s in (0.5, 1.0)] == [False, True]
 
 
-@pytest.mark.parametrize("result", set(WriteResult) - {WriteResult.VERIFIED})
+@pytest.mark.parametrize(
+    "result", [each for each in WriteResult if each is not WriteResult.VERIFIED]
+)
 def test_only_a_verified_command_is_done_with(result: WriteResult) -> None:
     duty = SafeDuty(reassert_s=1.0)
     _face(duty, 0.0, "charging")

@@ -7,8 +7,8 @@ import pytest
 
 from actors.messages import Ruling, SafetyState, Vitals
 from actors.safety.config import DeviceLimits
-from actors.safety.guard import Assessment, SafetyGuard, Setpoint, Verdict
-from actors.safety.rules import INPUTS
+from actors.safety.guard import Assessment, PowerBound, SafetyGuard, Setpoint, Verdict
+from actors.safety.inputs import INPUTS
 from supervision.clock import NS_PER_S
 from tests.actors.safety.measured import DEVICE, EPOCH, vitals
 
@@ -42,6 +42,7 @@ def _rules(assessment: Assessment) -> set[str]:
     return {holding.rule for holding in assessment.holdings}
 
 
+@pytest.mark.rule("starting")
 def test_a_device_opens_after_enough_good_measurements() -> None:
     site = _Site()
 
@@ -74,6 +75,15 @@ def test_nothing_is_open_before_the_first_measurement() -> None:
         ({"battery_temperature_c": 0.0}, "charge_cold", False, True),
         ({"battery_temperature_c": 50.0}, "charge_hot", False, False),
         ({"battery_temperature_c": -10.0}, "discharge_cold", False, False),
+        ({"soc_pct": 50.0, "soc_high_pct": 98.0}, "soc_max", False, True),
+        ({"soc_pct": 5.0, "soc_high_pct": 60.0}, "soc_min", True, False),
+        ({"battery_temperature_low_c": 0.0}, "charge_cold", False, True),
+        (
+            {"battery_temperature_c": 50.0, "battery_temperature_low_c": 20.0},
+            "charge_hot",
+            False,
+            False,
+        ),
         ({"max_charge_w": 0.0}, "device_charge_limit", False, True),
         ({"max_discharge_w": 0.0}, "device_discharge_limit", True, False),
     ],
@@ -88,6 +98,13 @@ def test_a_value_at_its_limit_closes_the_direction_concerned(
     assert rule in _rules(assessment)
 
 
+@pytest.mark.rule(
+    "input_soc_pct",
+    "input_battery_temperature_c",
+    "input_battery_power_w",
+    "input_max_charge_w",
+    "input_max_discharge_w",
+)
 @pytest.mark.parametrize(
     ("point", "bad", "may_charge", "may_discharge"),
     [
@@ -99,6 +116,8 @@ def test_a_value_at_its_limit_closes_the_direction_concerned(
         ("battery_temperature_c", -100.0, False, False),
         ("battery_power_w", True, False, False),
         ("battery_power_w", 2147483647.0, False, False),
+        ("soc_high_pct", math.nan, False, False),
+        ("battery_temperature_low_c", -100.0, False, False),
         ("max_charge_w", None, False, True),
         ("max_charge_w", -1.0, False, True),
         ("max_discharge_w", None, True, False),
@@ -115,7 +134,8 @@ def test_an_untrusted_value_closes_the_direction_concerned_and_says_so(
 
     assert (assessment.may_charge, assessment.may_discharge) == (may_charge, may_discharge)
     (rule,) = assessment.rules
-    assert rule.startswith(f"input_{point}: ")
+    vital = {"soc_high_pct": "soc_pct", "battery_temperature_low_c": "battery_temperature_c"}
+    assert rule.startswith(f"input_{vital.get(point, point)}: ")
     assert ("both directions" in rule) == (not may_charge and not may_discharge)
 
 
@@ -128,6 +148,7 @@ def test_the_devices_own_reason_for_a_missing_value_is_passed_on() -> None:
     assert assessment.rules == ("input_soc_pct: sentinel 0xFFFF, closes both directions",)
 
 
+@pytest.mark.rule("soc_min")
 def test_a_direction_opens_again_only_beyond_the_hysteresis() -> None:
     site = _Site()
     site.settle()
@@ -137,6 +158,7 @@ def test_a_direction_opens_again_only_beyond_the_hysteresis() -> None:
     assert opened == [True, False, False, True, True]
 
 
+@pytest.mark.rule("soc_min", "soc_max")
 def test_within_the_hysteresis_a_restart_does_not_open_what_may_have_been_closed() -> None:
     assert not _Site().settle(soc_pct=6.0).may_discharge
     assert not _Site().settle(soc_pct=97.0).may_charge
@@ -173,6 +195,7 @@ def test_a_trip_is_seen_in_the_very_first_measurement() -> None:
     assert assessment.trip.text.startswith("trip_hot: 80.0 degC")
 
 
+@pytest.mark.rule("trip")
 def test_a_restored_trip_holds_from_the_beginning() -> None:
     guard = SafetyGuard({DEVICE: DeviceLimits()}, {DEVICE: "too hot yesterday"})
 
@@ -182,6 +205,7 @@ def test_a_restored_trip_holds_from_the_beginning() -> None:
     assert assessment.rules[0] == "trip: too hot yesterday"
 
 
+@pytest.mark.rule("stale")
 def test_a_stale_measurement_closes_both_directions_and_starting_begins_anew() -> None:
     site = _Site()
     site.settle()
@@ -197,6 +221,7 @@ def test_a_stale_measurement_closes_both_directions_and_starting_begins_anew() -
     assert again.state is SafetyState.STARTING
 
 
+@pytest.mark.rule("order")
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -220,6 +245,7 @@ def test_a_measurement_out_of_order_is_unsafe(changes: dict[str, int], words: st
     assert _rules(later) == {"starting"}
 
 
+@pytest.mark.rule("clock")
 def test_a_clock_that_goes_backwards_is_unsafe() -> None:
     site = _Site()
     site.settle()
@@ -237,6 +263,7 @@ def test_a_new_incarnation_of_the_inverter_actor_starts_over() -> None:
     assert site.measure(epoch=EPOCH + 1).state is SafetyState.STARTING
 
 
+@pytest.mark.rule("link")
 def test_a_lost_link_closes_both_directions_until_the_next_measurement() -> None:
     site = _Site()
     site.settle()
@@ -268,6 +295,7 @@ def test_a_lost_link_before_the_first_measurement_is_told() -> None:
     assert "link: connecting" in site.guard.evaluate(DEVICE, 1).rules
 
 
+@pytest.mark.rule("power_limit")
 def test_power_is_clamped_to_the_smaller_of_the_configured_and_the_devices_own_limit() -> None:
     site = _Site(max_discharge_w=2500.0)
     assessment = site.settle()
@@ -333,3 +361,92 @@ def test_an_unknown_device_is_nobodys() -> None:
 
     with pytest.raises(KeyError):
         _Site().guard.observe(stranger, 0)
+
+
+def test_an_assessment_tells_what_was_measured_only_while_it_counts() -> None:
+    site = _Site()
+    nothing = site.guard.evaluate(DEVICE, _ns(site.second))
+    known = site.settle(battery_power_w=-1500.0, forced=True)
+    blind = site.guard.evaluate(DEVICE, _ns(site.second + 6))
+
+    assert (nothing.power_w, nothing.forced) == (None, None)
+    assert (nothing.inverter_epoch, nothing.valid_until_ns) == (0, 0)
+    assert (known.power_w, known.forced, known.inverter_epoch) == (-1500.0, True, EPOCH)
+    assert known.valid_until_ns == _ns(site.second) + _ns(5)
+    assert (blind.power_w, blind.forced, blind.inverter_epoch) == (None, None, EPOCH)
+
+
+def test_what_is_closed_has_no_power_left() -> None:
+    closed = _Site().measure()
+    full = _Site().settle(soc_pct=99.0)
+
+    assert closed.charge == closed.discharge == PowerBound(0.0, "closed")
+    assert (full.charge, full.discharge) == (
+        PowerBound(0.0, "closed"),
+        PowerBound(4000.0, "power_limit"),
+    )
+
+
+def test_only_the_first_trip_latches_and_it_is_told_once() -> None:
+    site = _Site()
+    site.settle()
+
+    hot = site.measure(battery_temperature_c=56.0, battery_temperature_low_c=-21.0)
+    cold = site.measure(battery_temperature_c=-21.0)
+
+    assert hot.trip is not None
+    assert hot.trip.rule == "trip_cold"
+    assert cold.trip is None
+    assert cold.holdings[0] == hot.trip
+    assert hot.trip.commands
+
+
+def test_a_measurement_in_the_moment_of_the_last_is_in_order() -> None:
+    site = _Site()
+    site.settle()
+    same_ns = _ns(site.second)
+
+    assert site.measure(mono_ns=same_ns).state is SafetyState.NORMAL
+
+
+def test_a_link_that_was_lost_in_the_moment_of_a_measurement_is_lost() -> None:
+    site = _Site()
+    site.settle()
+
+    site.guard.observe_link(DEVICE, "offline", _ns(site.second))
+    lost = site.guard.evaluate(DEVICE, _ns(site.second))
+    site.guard.observe_link(DEVICE, "", _ns(site.second))
+    back = site.guard.evaluate(DEVICE, _ns(site.second))
+
+    assert _rules(lost) == {"link", "starting"}
+    assert _rules(back) == {"starting"}
+
+
+def test_a_measurement_counts_up_to_its_age_and_not_beyond() -> None:
+    site = _Site()
+    site.settle()
+    ends_ns = _ns(site.second) + _ns(5)
+
+    assert site.guard.evaluate(DEVICE, ends_ns).state is SafetyState.NORMAL
+    assert "stale" in _rules(site.guard.evaluate(DEVICE, ends_ns + 1))
+
+
+def test_the_figures_of_what_is_late_or_early_are_seconds() -> None:
+    site = _Site()
+    site.settle()
+    then_ns = _ns(site.second)
+
+    stale = site.guard.evaluate(DEVICE, then_ns + _ns(7.5))
+    back = site.guard.evaluate(DEVICE, then_ns + _ns(5.0))
+    early = site.measure(mono_ns=_ns(site.second) - _ns(2.0))
+
+    assert "stale: measured 7.5 s ago, limit 5 s" in stale.rules
+    assert "clock: the clock went back by 2.500 s" in back.rules
+    assert "order: measured 2.000 s before the last" in early.rules
+
+
+def test_an_old_incarnation_is_out_of_order_and_a_later_sequence_of_it_too() -> None:
+    site = _Site()
+    site.settle()
+
+    assert "incarnation 6 after 7" in site.measure(seq=99, epoch=EPOCH - 1).rules[0]

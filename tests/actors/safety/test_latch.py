@@ -15,15 +15,15 @@ from actors.safety.latch import (
     JournalError,
     LatchKind,
     LatchRecord,
-    NotLatchedError,
     append,
     list_latches,
     load,
     read_journal,
     replay,
-    reset,
 )
+from actors.safety.offline import NotLatchedError, ResetRefusedError, offline_reset
 from actors.safety.statedir import GatewayRunningError, lock_state_dir
+from supervision.clock import ManualClock
 
 
 def _trip(device_id: str = "inv-1", rule: str = "trip_hot") -> LatchRecord:
@@ -33,7 +33,14 @@ def _trip(device_id: str = "inv-1", rule: str = "trip_hot") -> LatchRecord:
 
 
 def _reset(state_dir: Path, device_id: str = "inv-1") -> LatchRecord:
-    return reset(state_dir, device_id, operator="Ana", reason="cooled", wall_ns=6)
+    return offline_reset(
+        state_dir,
+        device_id,
+        operator="Ana",
+        reason="cooled",
+        clock=ManualClock(),
+        resets_per_hour=3,
+    )
 
 
 def test_a_trip_is_still_there_after_a_restart(tmp_path: Path) -> None:
@@ -88,8 +95,19 @@ def test_a_reset_of_a_device_that_is_not_tripped_names_those_that_are(tmp_path: 
 def test_a_reset_without_a_name_or_a_reason_is_refused(tmp_path: Path, blank: str) -> None:
     words = {"operator": "Ana", "reason": "cooled", blank: "  "}
 
-    with pytest.raises(ValueError, match=f"{blank} = '  ' is not allowed"):
-        reset(tmp_path, "inv-1", wall_ns=6, **words)
+    append(tmp_path, _trip())
+    with pytest.raises(ValueError, match=f"{blank} is blank: say who resets the trip and why"):
+        offline_reset(tmp_path, "inv-1", clock=ManualClock(), resets_per_hour=3, **words)
+
+
+def test_offline_resets_of_a_device_are_limited_too(tmp_path: Path) -> None:
+    for _ in range(3):
+        append(tmp_path, _trip())
+        _reset(tmp_path)
+    append(tmp_path, _trip())
+
+    with pytest.raises(ResetRefusedError, match="more than 3 resets of a device in an hour"):
+        _reset(tmp_path)
 
 
 def _damages() -> Iterator[tuple[str, bytes]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from actors.messages import (
     Ruling,
     SafeCommand,
     SafetyEvent,
+    SafetyProgress,
     SafetyState,
     SafetyStatus,
     SetpointAnswer,
@@ -26,13 +28,25 @@ from actors.messages import (
     inverter_address,
 )
 from actors.safety.actor import SafetyActor, build
-from actors.safety.latch import JOURNAL_NAME, list_latches, reset
-from actors.safety.statedir import StateDirError
+from actors.safety.disk import Disk
+from actors.safety.latch import JOURNAL_NAME, list_latches
+from actors.safety.offline import offline_reset
 from supervision.clock import NS_PER_S
 from supervision.envelope import Lane
 from tests.actors.safety.measured import DEVICE, EPOCH, World, vitals
 
 FULL_AND_CHARGING = {"soc_pct": 99.0, "battery_power_w": 2000.0}
+
+
+class Unmoved(Disk):
+    """Gives no file another name, until it does."""
+
+    moves = False
+
+    def rename(self, path: Path, to: Path) -> None:
+        if not self.moves:
+            raise OSError("read-only file system")
+        super().rename(path, to)
 
 
 @pytest.fixture
@@ -253,6 +267,34 @@ def test_a_set_point_in_the_open_direction_goes_on(open_world: World) -> None:
     assert open_world.status.setpoint_w == -2000.0
 
 
+def test_a_set_point_of_0_w_does_not_explain_why_a_device_is_forced(open_world: World) -> None:
+    """Another master forces a battery that moved a little by itself in the same direction."""
+    open_world.measure(soc_pct=99.0, battery_power_w=500.0)
+    open_world.verify()
+    open_world.ask(0.0)
+    before = len(open_world.safe_commands)
+
+    open_world.measure(soc_pct=99.0, battery_power_w=500.0, forced=True)
+
+    assert len(open_world.safe_commands) == before + 1
+
+
+def test_renewed_requests_do_not_put_off_the_answer_to_a_movement_for_good(
+    open_world: World,
+) -> None:
+    """Another master overrides the set-point that was to end a movement, and the dispatcher goes on asking."""
+    open_world.measure(**FULL_AND_CHARGING)
+    open_world.verify()
+    before = len(open_world.safe_commands)
+
+    for turn in range(105):
+        if turn % 10 == 0:
+            open_world.ask(-2000.0)
+        open_world.measure(**FULL_AND_CHARGING, forced=True)
+
+    assert len(open_world.safe_commands) == before + 1
+
+
 def test_a_set_point_is_lowered_at_once_when_the_device_allows_less(open_world: World) -> None:
     open_world.ask(3000.0)
 
@@ -359,7 +401,14 @@ def test_a_trip_survives_the_actor_until_an_operator_resets_it(
     assert open_world.status.rules[0].startswith("trip: trip_hot: 60.0 degC")
     assert open_world.ask(0.0).rule == "tripped"
 
-    reset(tmp_path, DEVICE, operator="Ana", reason="cooled down", wall_ns=1)
+    offline_reset(
+        tmp_path,
+        DEVICE,
+        operator="Ana",
+        reason="cooled down",
+        clock=open_world.clock,
+        resets_per_hour=3,
+    )
     open_world.start()
     open_world.open_up()
     assert open_world.ask(1000.0).ruling is Ruling.ALLOWED
@@ -401,11 +450,58 @@ def test_a_trip_that_cannot_be_written_holds_in_memory_is_named_and_tried_again(
     assert "latch_journal" in open_world.events("ceased")
 
 
-def test_it_refuses_to_exist_where_trips_cannot_be_kept(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
+def test_where_trips_cannot_be_kept_it_enforces_says_so_and_keeps_them_when_they_can(
+    tmp_path: Path,
+) -> None:
+    state_dir = tmp_path / "state"
+    state_dir.write_text("in the way")
+    world = World(state_dir)
+    assert [command.rule for command in world.safe_commands] == ["trip"]
+    world.tick(1.1)
+    assert "latch_journal" in world.events("began")
+    world.cool_down()
+    assert world.reset().rule == "disk"
+    state_dir.unlink()
+    world.tick(1.1)
 
-    with pytest.raises(StateDirError, match="cannot be written"):
-        World(tmp_path / "file")
+    assert world.events("ceased")[-1] == "latch_journal"
+    assert list(list_latches(state_dir)) == [DEVICE]
+
+
+def test_a_disk_that_takes_nothing_at_the_start_closes_nothing_by_itself(tmp_path: Path) -> None:
+    probe = tmp_path / f".probe-{os.getpid()}"
+    probe.mkdir()
+    world = World(tmp_path)
+    world.tick(1.1)
+    assert "latch_journal" in world.events("began")
+
+    for _ in range(3):
+        world.measure()
+    world.verify()
+    assert world.ask(1000.0).ruling is Ruling.ALLOWED
+    probe.rmdir()
+    world.tick(1.1)
+
+    assert "latch_journal" in world.events("ceased")
+
+
+def test_a_corrupt_journal_that_cannot_be_set_aside_trips_in_memory_and_is_replaced_later(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / JOURNAL_NAME).write_bytes(b"corrupt")
+    disk = Unmoved()
+    world = World(tmp_path, disk=disk)
+    world.tick()
+    world.cool_down()
+    assert world.status.state is SafetyState.TRIPPED
+    assert world.reset().rule == "disk"
+    disk.moves = True
+    world.tick(1.1)
+
+    assert list_latches(tmp_path)[DEVICE].rule == "journal_corrupt"
+    assert len(list(tmp_path.glob(f"{JOURNAL_NAME}.corrupt-*"))) == 1
+    world.measure()
+    assert world.reset().done
 
 
 def test_the_status_is_told_on_change_and_else_once_a_second(open_world: World) -> None:
@@ -417,7 +513,18 @@ def test_the_status_is_told_on_change_and_else_once_a_second(open_world: World) 
 
     assert len(open_world.context.messages(SafetyStatus)) == 3
     assert not open_world.status.may_charge
-    assert open_world.context.sent[-1].receivers == (API, WATCHDOG, DISPATCHER)
+    assert open_world.context.sent[-1].receivers == (API, DISPATCHER)
+
+
+def test_the_watchdog_is_told_a_few_times_a_second_how_far_it_is(open_world: World) -> None:
+    open_world.actor.on_tick()
+    first = open_world.context.messages(SafetyProgress, WATCHDOG)[-1]
+    for _ in range(20):
+        open_world.measure()
+        open_world.actor.on_tick()
+    told = open_world.context.messages(SafetyProgress, WATCHDOG)
+    assert told[-1].evaluations > first.evaluations
+    assert len(told) < 20
 
 
 def test_evaluations_are_counted_and_the_last_measurement_is_dated(open_world: World) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from actors.watchdog.config import WatchdogConfig
-from actors.watchdog.progress import EVALUATIONS_NAME, Heard, judge
+from actors.watchdog.progress import EVALUATIONS_NAME, Heard, judge, pulse
 from supervision.clock import NS_PER_S
 from supervision.events import ActorReport, CellReport, SiteReport, State
 
@@ -114,3 +114,55 @@ def test_a_watchdog_that_would_watch_nothing_is_refused(changes: dict[str, Any])
 
     with pytest.raises(ValueError, match=f"watchdog.{field} = .* is not allowed"):
         msgspec.structs.replace(CONFIG, **changes)
+
+
+def _lived(*sites: tuple[float, SiteReport]) -> Heard:
+    """Return what is known after hearing each site so many seconds ago."""
+    heard = _heard()
+    for ago_s, site in sites:
+        heard = heard.hear_site(site, CONFIG.cell, _ago(ago_s))
+    return heard
+
+
+def _pulse(heard: Heard) -> tuple[bool, str]:
+    told = pulse(judge(heard, CONFIG, NOW_NS), heard, CONFIG)
+    return told.progressing, told.status
+
+
+def _replaced(site: SiteReport, **changes: Any) -> SiteReport:
+    """Return `site` with something else said of SafetyActor."""
+    (stranger, cell) = site.cells
+    first, *others = cell.actors
+    actors = (msgspec.structs.replace(first, **changes), *others)
+    cells = (stranger, msgspec.structs.replace(cell, actors=actors))
+    return msgspec.structs.replace(site, cells=cells)
+
+
+def test_a_kick_is_earned_when_all_progress_and_have_settled() -> None:
+    assert _pulse(_lived((1.0, _site()), (0.1, _site()))) == (True, "every battery is watched")
+
+
+def test_no_kick_is_earned_while_somebody_is_late() -> None:
+    heard = _lived((5.0, _site()), (0.1, _site(**{"inverter/a": 1.6})))
+
+    assert _pulse(heard) == (False, "waiting for inverter/a")
+
+
+@pytest.mark.parametrize("changes", [{"epoch": 2}, {"state": State.BACKING_OFF}])
+def test_no_kick_is_earned_until_who_was_replaced_has_run_for_a_while(
+    changes: dict[str, Any],
+) -> None:
+    fresh = _replaced(_site(), **changes)
+
+    assert _pulse(_lived((5.0, _site()), (0.9, fresh))) == (False, "waiting for safety")
+    assert _pulse(_lived((5.0, _site()), (1.0, fresh), (0.1, fresh)))[0] == ("epoch" in changes)
+
+
+def test_an_actor_that_hangs_again_and_again_never_earns_a_kick() -> None:
+    lives = [(9.0 - 0.6 * n, _replaced(_site(), epoch=n)) for n in range(15)]
+
+    assert _pulse(_lived(*lives)) == (False, "waiting for safety")
+
+
+def test_at_the_start_no_kick_is_earned() -> None:
+    assert not _pulse(Heard(since_ns=_ago(0.1)))[0]

@@ -3,12 +3,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from actors.messages import API, DISPATCHER, SAFETY, SafetyState, SafetyStatus, WatchdogReport
+from actors.messages import API, DISPATCHER, SAFETY, SafetyProgress, WatchdogReport
 from actors.watchdog.actor import WatchdogActor, build
 from actors.watchdog.config import WatchdogConfig
 from supervision.clock import ManualClock
 from supervision.envelope import Header
-from supervision.events import ActorReport, CellReport, SiteReport, State
+from supervision.events import ROOT, ActorReport, CellReport, Pulse, SiteReport, State
 from tests.actors.fakes import RecordingContext
 
 CONFIG = WatchdogConfig(cell="control", critical=("safety",))
@@ -35,16 +35,7 @@ class _World:
         self.hear(SiteReport(mono_ns=now_ns, started_ns=0, cells=(cell,)), "@root")
 
     def safety_tells(self, evaluations: int, *, epoch: int = 1, sender: str = SAFETY) -> None:
-        status = SafetyStatus(
-            device_id="a",
-            state=SafetyState.NORMAL,
-            may_charge=True,
-            may_discharge=True,
-            rules=(),
-            evaluations=evaluations,
-            mono_ns=1,
-        )
-        self.hear(status, sender, epoch)
+        self.hear(SafetyProgress(evaluations=evaluations), sender, epoch)
 
     def run(self, seconds: float) -> None:
         """Tick ten times a second."""
@@ -87,6 +78,17 @@ def test_what_it_heard_is_progress(world: _World) -> None:
 
     assert world.report.progressing
     assert world.report.evaluations == 1
+
+
+def test_root_is_told_whether_a_kick_is_earned(world: _World) -> None:
+    for evaluations in range(2, 6):
+        world.root_reports()
+        world.safety_tells(evaluations)
+        world.run(0.5)
+    told = [pulse.progressing for pulse in world.context.messages(Pulse, ROOT)]
+    assert told == sorted(told)  # not before all have settled
+    assert set(told) == {False, True}
+    assert world.context.messages(Pulse)[-1].status == "every battery is watched"
 
 
 def test_root_that_falls_silent_is_late(world: _World) -> None:
