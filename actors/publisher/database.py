@@ -14,24 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from actors.publisher.schema import SCHEMA_VERSION, TABLES, create, migrate_from_1
 from supervision.clock import NS_PER_S
 
-SCHEMA_VERSION: Final = 1
-"""Kept in the file's user_version; a file with another one is set aside."""
-
-_SCHEMA: Final = """
-CREATE TABLE spool (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,
-    device TEXT NOT NULL,
-    dedupe TEXT NOT NULL,
-    wall_ns INTEGER NOT NULL,
-    crc32 INTEGER NOT NULL,
-    damaged INTEGER NOT NULL DEFAULT 0,
-    body BLOB NOT NULL
-)
-"""
-_COLUMNS: Final = ["id", "kind", "device", "dedupe", "wall_ns", "crc32", "damaged", "body"]
 _SETTINGS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -73,12 +58,28 @@ def explained(path: Path) -> Generator[None, None, None]:
         raise SpoolCorruptError(f"the spool {path} is damaged: {error}") from error
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Generator[None, None, None]:
+    """Do all of a block or nothing; what it did is durable afterwards."""
+    with explained(path):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # SQLite has already rolled back where the disk is full
+                connection.execute("ROLLBACK")
+            raise
+
+
 def open_database(path: Path) -> sqlite3.Connection:
-    """Open or create the spool at `path` and check it; the connection belongs to the calling thread.
+    """Open or create the spool at `path`, check it, and bring an older one to today's form.
+
+    The connection belongs to the calling thread.
 
     Raises:
         SpoolUnavailableError: the file or its directory cannot be used.
-        SpoolCorruptError: it is no SQLite file, fails its check or is of another version.
+        SpoolCorruptError: it is no SQLite file, fails its check or is of an unknown version.
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,31 +97,37 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     for setting in _SETTINGS:
         connection.execute(setting)
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     if not tables:
-        _create(connection)
-    _check(connection, path)
+        with transaction(connection, path):
+            create(connection)
+    else:
+        _check_pages(connection, path)
+        if version == 1:
+            with transaction(connection, path):
+                migrate_from_1(connection)
+    _check_form(connection, path)
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute(_SCHEMA)
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    connection.execute("COMMIT")
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != b"ok":
+        reason = verdict.decode(errors="replace").splitlines()[-1]
+        raise SpoolCorruptError(f"the spool {path} is damaged: {reason}")
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _check_form(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != SCHEMA_VERSION:
         raise SpoolCorruptError(
             f"the spool {path} has version {version}, this gateway writes version {SCHEMA_VERSION}"
         )
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != b"ok":
-        reason = verdict.decode(errors="replace").splitlines()[-1]
-        raise SpoolCorruptError(f"the spool {path} is damaged: {reason}")
-    columns = [row[1].decode() for row in connection.execute("PRAGMA table_info(spool)")]
-    if columns != _COLUMNS:
-        raise SpoolCorruptError(f"the spool {path} has columns {columns}, expected {_COLUMNS}")
+    for table, expected in TABLES.items():
+        columns = [row[1].decode() for row in connection.execute(f"PRAGMA table_info({table})")]
+        if columns != expected:
+            raise SpoolCorruptError(
+                f"the spool {path} has columns {columns} in {table}, expected {expected}"
+            )
 
 
 def set_aside(path: Path, wall_ns: int) -> Path:
@@ -136,19 +143,16 @@ def set_aside(path: Path, wall_ns: int) -> Path:
         count += 1
         target = path.with_name(f"{path.name}.set-aside-{stamp}-{count}")
     with explained(path):
-        for suffix in (
-            "-wal",
-            "-shm",
-            "",
-        ):  # the file itself last: until then a retry finds the rest
+        for suffix in ("-wal", "-shm", ""):  # the file itself last: till then a retry finds it
             part = path.with_name(path.name + suffix)
             if part.exists():
                 part.rename(target.with_name(target.name + suffix))
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     return target
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make the names in `directory` durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -12,32 +12,19 @@ from __future__ import annotations
 import math
 import zlib
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from actors.messages import AnomalyScore, DeviceSchema, Quality, SafetyEvent, Sample
+from actors.publisher.record import Record, RecordLane
 from supervision.clock import NS_PER_S
 from supervision.events import Lifecycle
 
-RECORD_VERSION: Final = 1
+RECORD_VERSION: Final = 2
 """Rises when a reader of the older form would misunderstand the newer."""
 
 _encoder = msgspec.json.Encoder()
-
-
-class Record(NamedTuple):
-    """One message as it is stored and sent."""
-
-    kind: str
-    """`sample`, `safety_event`, `anomaly` or `lifecycle`."""
-    device_id: str
-    """The device it is about, or empty."""
-    dedupe_id: str
-    """Names the message for ever."""
-    wall_ns: int
-    body: bytes
-    """A JSON object without line breaks."""
 
 
 def rfc3339(wall_ns: int) -> str:
@@ -49,16 +36,18 @@ def rfc3339(wall_ns: int) -> str:
 def encode_sample(sample: Sample, schema: DeviceSchema, site_id: str) -> Record:
     """Return the record of `sample`, whose points `schema` names.
 
-    `values` has every point; it is null where there is no number. `quality` has only the points that are not good.
+    `values` has the points that have a number, `quality` those that are not good: a point without a number is named in
+    `quality` only, because no map of numbers in protobuf or BigQuery holds a null.
 
     Raises:
         ValueError: the schema has another number of points.
     """
-    values: dict[str, float | None] = {}
+    values: dict[str, float] = {}
     quality: dict[str, str] = {}
     for index, (point, value) in enumerate(zip(schema.points, sample.values, strict=True)):
         finite = value is not None and math.isfinite(value)
-        values[point.name] = value if finite else None
+        if value is not None and finite:
+            values[point.name] = value
         grade = sample.quality_at(index)
         if grade is Quality.GOOD and not finite:
             grade = Quality.MISSING if value is None else Quality.INVALID
@@ -116,4 +105,15 @@ def _record(
     dedupe_id = "/".join(part for part in (site_id, kind, device_id, key) if part)
     head = {"v": RECORD_VERSION, "kind": kind, "site_id": site_id, **about, "dedupe_id": dedupe_id}
     body = _encoder.encode({**head, "wall": rfc3339(wall_ns), "wall_ns": wall_ns, **what})
-    return Record(kind, device_id, dedupe_id, wall_ns, body)
+    lane = RecordLane.TELEMETRY if kind == "sample" else RecordLane.EVENT
+    return Record(
+        kind,
+        device_id,
+        dedupe_id,
+        wall_ns,
+        body,
+        lane=lane,
+        epoch=what.get("epoch", 0),
+        seq=what.get("seq", 0),
+        schema=RECORD_VERSION,
+    )

@@ -3,11 +3,14 @@
 Records are acknowledged after fsync. A crash can leave half a line at the end of a file: it is moved to a `.partial`
 file beside it before anything is appended, so each file always holds whole lines. It was not acknowledged, so the
 spool sends it again; a record can therefore appear twice, with the same `dedupe_id`: at least once.
+
+A finished file may be compressed; that is done in a thread of its own, because it takes seconds.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,8 +19,9 @@ from typing import Final
 
 import structlog
 
-from actors.publisher.encode import Record
-from actors.publisher.sinks import SinkError
+from actors.publisher.compress import compress
+from actors.publisher.record import Record
+from actors.publisher.sinks import Delivery, SinkError
 from supervision.clock import NS_PER_S, Clock
 
 _CHUNK_BYTES: Final = 1 << 16
@@ -29,16 +33,26 @@ class FileSink:
 
     name = "file"
 
-    def __init__(self, directory: Path, clock: Clock, *, max_bytes: int, keep_bytes: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        *,
+        max_bytes: int,
+        keep_bytes: int,
+        compress: bool = False,
+    ) -> None:
         self._directory = directory
         self._clock = clock
         self._max_bytes = max_bytes
         self._keep_bytes = keep_bytes
+        self._compress = compress
+        self._compressor: threading.Thread | None = None
         self._path: Path | None = None
         self._descriptor = -1
 
-    def send(self, batch: Sequence[Record]) -> int:
-        """Append `batch` and make it durable; return its length.
+    def send(self, batch: Sequence[Record]) -> Delivery:
+        """Append `batch` and make it durable; all of it is acknowledged.
 
         Raises:
             SinkError: the directory cannot be written.
@@ -53,7 +67,7 @@ class FileSink:
                 f"the file sink cannot write to {self._directory}: {error}; free space on its disk, "
                 f"and let the gateway's user write there"
             ) from error
-        return len(batch)
+        return Delivery(range(len(batch)))
 
     def close(self) -> None:
         """Close the present file."""
@@ -67,7 +81,7 @@ class FileSink:
         day = f"{datetime.fromtimestamp(self._clock.wall_ns() // NS_PER_S, UTC):%Y-%m-%d}"
         if self._path is None:
             self._directory.mkdir(parents=True, exist_ok=True)
-            for path in self._files():
+            for path in self._plain_files():
                 repair(path)
         elif self._path.name.startswith(day) and self._size() < self._max_bytes:
             return
@@ -79,31 +93,47 @@ class FileSink:
         self._path = path
         _sync(self._directory)
         self._remove_oldest()
+        if self._compress:
+            self._compress_finished()
+
+    def _compress_finished(self) -> None:
+        """Compress, in a thread of its own, every file that nothing is appended to any more."""
+        if self._compressor is not None and self._compressor.is_alive():
+            return  # what it does not see now is found when the next file begins
+        finished = [path for path in self._plain_files() if path != self._path]
+        self._compressor = threading.Thread(
+            target=_compress_all, args=(finished,), name="file-compressor", daemon=True
+        )
+        self._compressor.start()
 
     def _size(self) -> int:
         return os.fstat(self._descriptor).st_size
 
-    def _files(self) -> list[Path]:
+    def _plain_files(self) -> list[Path]:
         return sorted(self._directory.glob("*.jsonl"))
+
+    def _files(self) -> list[Path]:
+        """Return every published file, oldest first, compressed or not."""
+        return sorted([*self._plain_files(), *self._directory.glob("*.jsonl.gz")])
 
     def _path_for(self, day: str) -> Path:
         """Return the newest file of `day` if there is room in it, or the name of the next."""
-        newest = max(self._directory.glob(f"{day}.*.jsonl"), default=None)
+        newest = max((path for path in self._files() if path.name.startswith(day)), default=None)
         number = 1 if newest is None else int(newest.name.split(".")[1])
-        if newest is not None and newest.stat().st_size >= self._max_bytes:
+        if newest is not None and (
+            newest.suffix == ".gz" or newest.stat().st_size >= self._max_bytes
+        ):
             number += 1
         return self._directory / f"{day}.{number:06d}.jsonl"
 
     def _remove_oldest(self) -> None:
         files = [path for path in self._files() if path != self._path]
-        excess_bytes = (
-            sum(path.stat().st_size for path in files) + self._max_bytes - self._keep_bytes
-        )
+        excess_bytes = sum(map(_bytes_of, files)) + self._max_bytes - self._keep_bytes
         for path in files:
             if excess_bytes <= 0:
                 return
-            excess_bytes -= path.stat().st_size
-            path.unlink()
+            excess_bytes -= _bytes_of(path)
+            path.unlink(missing_ok=True)
             _log.warning("published file removed", path=str(path), keep_bytes=self._keep_bytes)
 
 
@@ -140,6 +170,22 @@ def _whole_lines(path: Path, end: int) -> int:
                 return start + found + 1
             end = start
     return 0
+
+
+def _bytes_of(path: Path) -> int:
+    """Return the size of `path`, or 0 if it was compressed just now."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _compress_all(paths: Sequence[Path]) -> None:
+    for path in paths:
+        try:
+            compress(path)
+        except OSError as error:
+            _log.warning("published file not compressed", path=str(path), reason=str(error))
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
-from actors.publisher.encode import Record
+from actors.publisher.record import Record
+
+
+class Delivery(NamedTuple):
+    """What became of a batch. What is in neither is sent again."""
+
+    acknowledged: Collection[int]
+    """Indices in the batch that the peer has durably taken."""
+    rejected: Mapping[int, str] = MappingProxyType({})
+    """Indices that the peer refuses because of what they are (malformed, too large), each with its reason."""
+    fault: str = ""
+    """Why the rest was not taken now, or empty."""
 
 
 class SinkError(Exception):
@@ -17,14 +29,17 @@ class Sink(Protocol):
 
     @property
     def name(self) -> str:
-        """What kind of sink it is: `file`, ..."""
+        """What kind of sink it is: `file`, `pubsub` or `mqtt`."""
         ...
 
-    def send(self, batch: Sequence[Record]) -> int:
-        """Send `batch` and return how many, from its start, are acknowledged.
+    def send(self, batch: Sequence[Record]) -> Delivery:
+        """Send `batch` and return what became of it.
+
+        A sink that sends in a thread of its own may tell nothing while an attempt is under way, and tell it at a later
+        call that brings the same records.
 
         Raises:
-            SinkError: nothing can be sent now. Some of the batch may nevertheless arrive.
+            SinkError: nothing of the batch is known to be taken. Some of it may nevertheless arrive.
         """
         ...
 

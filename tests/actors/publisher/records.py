@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import random
 
-from actors.publisher.encode import Record
+from actors.publisher.record import Record, RecordLane
 
 
-def record(number: int, *, size: int = 0) -> Record:
-    """Return a small record that `number` names, with about `size` bytes of body."""
-    body = json.dumps({"n": number, "fill": "x" * size}).encode()
-    return Record("sample", "b1", f"S/sample/b1/1/{number}", number, body)
+def record(
+    number: int, *, size: int = 0, lane: RecordLane = RecordLane.TELEMETRY, device_id: str = "b1"
+) -> Record:
+    """Return a record that `number` names, with about `size` bytes of body that do not compress."""
+    body = json.dumps({"n": number, "fill": noise(number, size)}).encode()
+    kind = "sample" if lane is RecordLane.TELEMETRY else "safety_event"
+    dedupe_id = f"S/{kind}/{device_id}/1/{number}"
+    return Record(kind, device_id, dedupe_id, number, body, lane, 1, number)
+
+
+def noise(number: int, size: int) -> str:
+    """Return `size` hexadecimal digits that `number` determines."""
+    return f"{random.Random(number).getrandbits(4 * size):x}" if size else ""
 
 
 def number_of(body: bytes) -> int:

@@ -17,6 +17,8 @@ from actors.messages import (
     PublisherStatus,
     SafetyEvent,
     Sample,
+    SpoolAck,
+    SpoolResume,
     Vitals,
 )
 from actors.publisher.actor import PublisherActor, build
@@ -34,19 +36,23 @@ SCHEMA = DeviceSchema(device_id="b1", schema_id=1, points=(PointInfo("soc_pct", 
 class Bench:
     """A started PublisherActor with a clock of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **changes: Any) -> None:
         self.directory = directory
         self.clock = ManualClock()
         self.context = RecordingContext("publisher", clock=self.clock)
-        config = PublisherConfig(site_id="S", state_dir=str(directory), held_samples=3)
+        config = PublisherConfig(site_id="S", state_dir=str(directory), **changes)
         self.actor = build(msgspec.msgpack.encode(config))
         self.actor.on_start(self.context)
 
-    def give(self, *messages: msgspec.Struct) -> None:
+    def give(self, *messages: msgspec.Struct, sender: str = "inverter/b1") -> None:
+        header = msgspec.structs.replace(HEADER, sender=sender)
         for message in messages:
-            self.actor.on_message(message, HEADER)
+            self.actor.on_message(message, header)
         self.clock.advance(1.0)
         self.actor.on_tick()
+
+    def acks(self) -> list[SpoolAck]:
+        return self.context.messages(SpoolAck, "inverter/b1")
 
     def published(self) -> list[dict[str, Any]]:
         files = sorted((self.directory / "published").glob("*.jsonl"))
@@ -69,6 +75,20 @@ def _sample(seq: int, schema_id: int = 1) -> Sample:
         wall_ns=seq,
         mono_ns=seq,
         values=(50.0,),
+        prior_seq=seq - 1,
+    )
+
+
+def _event(seq: int) -> SafetyEvent:
+    return SafetyEvent(
+        device_id="b1",
+        kind="began",
+        rule="r",
+        detail="",
+        wall_ns=seq,
+        mono_ns=seq,
+        seq=seq,
+        prior_seq=seq - 1,
     )
 
 
@@ -92,31 +112,84 @@ def test_a_sample_is_published_by_the_names_of_its_schema(bench: Bench) -> None:
     assert published["values"] == {"soc_pct": 50.0}
 
 
-def test_samples_wait_for_their_schema_and_the_device_is_asked_once(bench: Bench) -> None:
+def test_a_device_whose_schema_is_unknown_is_asked_once_and_sends_again(bench: Bench) -> None:
     bench.give(_sample(1), _sample(2))
     assert bench.context.messages(DescribeDevice, "inverter/b1") == [DescribeDevice(device_id="b1")]
+    assert bench.acks() == [SpoolAck(epoch=5, seq=0, again=0)]
 
-    bench.give(SCHEMA)
+    bench.give(SCHEMA, _sample(1), _sample(2))
+
+    assert [each["seq"] for each in bench.published()] == [1, 2]
+
+
+def test_a_sample_of_a_schema_that_its_device_has_no_more_takes_the_names_of_its_places(
+    bench: Bench,
+) -> None:
+    newer = msgspec.structs.replace(SCHEMA, schema_id=2)
+    bench.give(newer, _sample(1))
+    assert bench.published() == []
+
+    bench.give(newer, _sample(1))
+
+    (published,) = bench.published()
+    assert published["values"] == {"unnamed_0": 50.0}
+
+
+def test_what_is_durable_is_acknowledged_to_its_sender(bench: Bench) -> None:
+    bench.give(SCHEMA, _sample(1), _sample(2))
+
+    assert bench.acks() == [SpoolAck(epoch=5, seq=2)]
+
+
+def test_nothing_is_acknowledged_before_it_is_durable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    bench = Bench(tmp_path / "file")
+    bench.give(SCHEMA, _sample(1), _sample(2))
+
+    assert all(ack.seq == 0 for ack in bench.acks())
+
+
+def test_a_sample_after_a_gap_is_not_taken_but_asked_for_again(bench: Bench) -> None:
+    bench.give(SCHEMA, _sample(1), _sample(3))
+
+    assert bench.acks() == [SpoolAck(epoch=5, seq=1, again=1)]
+    assert [each["seq"] for each in bench.published()] == [1]
+
+
+def test_a_sample_that_comes_twice_is_stored_once(bench: Bench) -> None:
+    bench.give(SCHEMA, _sample(1), _sample(1), _sample(2), _sample(1))
 
     assert [each["seq"] for each in bench.published()] == [1, 2]
 
 
-def test_samples_that_nobody_explains_are_bounded_and_counted(bench: Bench) -> None:
-    bench.give(*(_sample(seq) for seq in range(1, 6)))
-    bench.give(SCHEMA)
+def test_what_a_sender_lost_is_counted_named_and_told(bench: Bench) -> None:
+    bench.give(SCHEMA, SpoolResume(epoch=5, first_seq=40, prior_seq=39, lost=38), _sample(40))
 
-    assert [each["seq"] for each in bench.published()] == [3, 4, 5]
-    assert bench.context.messages(PublisherStatus)[-1].dropped == 2
+    status = bench.context.messages(PublisherStatus)[-1]
+    assert status.upstream_lost == 38
+    assert "38 message(s) lost, most of them samples of b1" in status.fault
+    assert [each["seq"] for each in bench.published()] == [40]
 
 
-def test_a_sample_of_a_later_schema_waits_for_that_one(bench: Bench) -> None:
-    later = msgspec.structs.replace(SCHEMA, schema_id=2)
-    bench.give(SCHEMA, _sample(1), _sample(2, schema_id=2))
-    assert len(bench.published()) == 1
+def test_numbered_safety_events_are_acknowledged_too(bench: Bench) -> None:
+    bench.give(_event(1), _event(2), sender="safety")
 
-    bench.give(later)
+    assert bench.context.messages(SpoolAck, "safety") == [SpoolAck(epoch=5, seq=2)]
 
-    assert [each["seq"] for each in bench.published()] == [1, 2]
+
+def test_with_memory_full_nothing_more_is_taken_and_nothing_numbered_is_dropped(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_text("")
+    bench = Bench(tmp_path / "file", buffer_messages=2)
+    bench.give(SCHEMA, *(_sample(seq) for seq in range(1, 6)))
+    (tmp_path / "file").unlink()
+    bench.give(_sample(1), _sample(2))
+    bench.give(*(_sample(seq) for seq in range(3, 6)))
+    bench.give(_sample(5))
+
+    assert [each["seq"] for each in bench.published()] == [1, 2, 3, 4, 5]
+    assert bench.context.messages(PublisherStatus)[-1].dropped == 0
 
 
 def test_safety_and_lifecycle_events_are_published(bench: Bench) -> None:
@@ -175,7 +248,7 @@ def test_what_is_in_memory_is_published_at_an_orderly_stop(tmp_path: Path) -> No
     assert len(bench.published()) == 1
 
 
-@pytest.mark.parametrize("field", ["quota_mb", "commit_messages", "held_samples"])
+@pytest.mark.parametrize("field", ["quota_mb", "commit_messages", "reject_limit"])
 def test_a_config_without_room_is_refused(field: str) -> None:
     raw = {"site_id": "S", "state_dir": "/x", field: 0}
 

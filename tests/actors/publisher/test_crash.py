@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.publisher.spool import Spool
+from actors.publisher.record import RecordLane
+from actors.publisher.spool import Spool, Stored
 from tests.actors.publisher.records import number_of
 
 _APPEND = """
@@ -65,10 +66,14 @@ def test_no_acknowledged_row_is_missing_after_sigkill(tmp_path: Path, lines: int
     acknowledged = _run_and_kill(_APPEND, str(tmp_path / "spool.db"), lines=lines)
 
     spool = Spool(tmp_path / "spool.db", quota_bytes=1 << 26)
-    rows = spool.next_batch(0, limit=1_000_000).rows
+    items: list[Stored] = []
+    while batch := spool.next_batch(
+        RecordLane.TELEMETRY, limit=1_000, after_id=items[-1].row_id if items else 0
+    ).items:
+        items += batch
     spool.close()
 
-    numbers = [number_of(row.record.body) for row in rows]
+    numbers = [number_of(item.record.body) for item in items]
     assert numbers == list(range(len(numbers)))
     assert len(numbers) >= acknowledged
 

@@ -22,7 +22,7 @@ def _damage_header(path: Path) -> None:
 def _damage_a_page(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.executemany(
-        "INSERT INTO spool (kind, device, dedupe, wall_ns, crc32, body) VALUES ('', '', '', 1, 1, ?)",
+        "INSERT INTO spool (lane, packing, records, wall_ns, crc32, body) VALUES (1, 0, 1, 1, 1, ?)",
         [(b"x" * 500,)] * 200,
     )
     connection.commit()

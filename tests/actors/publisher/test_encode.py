@@ -40,7 +40,7 @@ def test_a_sample_is_published_with_names_units_and_identity() -> None:
     record = encode_sample(_sample(55.5, -1200.0), SCHEMA, "SITE")
 
     assert json.loads(record.body) == {
-        "v": 1,
+        "v": 2,
         "kind": "sample",
         "site_id": "SITE",
         "device_id": "b1",
@@ -64,10 +64,10 @@ def test_quality_is_published_only_where_it_is_not_good() -> None:
 @pytest.mark.parametrize(
     ("value", "quality"), [(math.nan, "invalid"), (math.inf, "invalid"), (None, "missing")]
 )
-def test_what_is_no_number_is_null_and_never_good(value: float | None, quality: str) -> None:
+def test_what_is_no_number_has_a_quality_only(value: float | None, quality: str) -> None:
     published = json.loads(encode_sample(_sample(value, 1.0), SCHEMA, "S").body)
 
-    assert published["values"]["soc_pct"] is None
+    assert "soc_pct" not in published["values"]
     assert published["quality"] == {"soc_pct": quality}
 
 

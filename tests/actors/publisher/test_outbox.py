@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from actors.publisher.config import PublisherConfig
-from actors.publisher.encode import Record
 from actors.publisher.file_sink import FileSink
 from actors.publisher.outbox import RETRY_S, Outbox
-from actors.publisher.sinks import SinkError
+from actors.publisher.record import Record
+from actors.publisher.sinks import Delivery, SinkError
 from supervision.clock import ManualClock
 from tests.actors.publisher.records import number_of, record
 
@@ -21,19 +22,19 @@ class BrokenSink:
         self.room = room
         self.taken: list[int] = []
 
-    def send(self, batch: Sequence[Record]) -> int:
+    def send(self, batch: Sequence[Record]) -> Delivery:
         if not self.room:
             raise SinkError("the broker does not answer")
         taken = batch[: self.room]
         self.room -= len(taken)
         self.taken += [number_of(each.body) for each in taken]
-        return len(taken)
+        return Delivery(range(len(taken)))
 
     def close(self) -> None:
         """Have nothing to release."""
 
 
-def _config(directory: Path, **changes: int) -> PublisherConfig:
+def _config(directory: Path, **changes: Any) -> PublisherConfig:
     return PublisherConfig(site_id="S", state_dir=str(directory), **changes)
 
 
@@ -143,24 +144,29 @@ def test_memory_is_bounded_while_the_spool_is_gone_and_the_loss_is_counted(tmp_p
         outbox.accept(record(number))
 
     assert outbox.status().dropped == 3
-    assert [number_of(each.body) for each in outbox._buffer] == [3, 4, 5, 6, 7]
+    assert not outbox.has_room
+    assert [number_of(each.body) for each in outbox._buffer] == [0, 1, 2, 3, 4]
     outbox.close()
 
 
-def test_a_full_disk_keeps_records_in_memory_until_there_is_space(tmp_path: Path) -> None:
+def test_without_a_page_to_spare_records_stay_in_memory_until_there_is_space(
+    tmp_path: Path,
+) -> None:
     clock = ManualClock()
     outbox = _file_outbox(tmp_path, clock)
     outbox.commit()
     spool = outbox._spool
     assert spool is not None
-    spool._connection.execute("PRAGMA max_page_count = 3")
+    pages = spool.connection.execute("PRAGMA page_count").fetchone()[0]
+    spool.connection.execute(f"PRAGMA max_page_count = {pages}")
     outbox.accept(record(1, size=20_000))
     clock.advance(1.0)
     outbox.turn()
     assert "disk is full" in outbox.status().fault
     assert outbox.status().spooling
 
-    spool._connection.execute("PRAGMA max_page_count = 100000")
+    spool.connection.execute("PRAGMA max_page_count = 100000")
+    spool.quota_bytes = 1 << 20
     clock.advance(RETRY_S)
     outbox.turn()
 
@@ -192,8 +198,8 @@ def test_a_spool_that_breaks_while_open_is_set_aside_and_nothing_in_memory_is_lo
         outbox.accept(record(number, size=3_000))
     outbox.turn()
     assert outbox._spool is not None
-    outbox._spool._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    outbox._spool._connection.execute("PRAGMA cache_size = 0")
+    outbox._spool.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox._spool.connection.execute("PRAGMA cache_size = 0")
     data = bytearray((tmp_path / "spool.db").read_bytes())
     data[4096:] = b"\xaa" * (len(data) - 4096)
     (tmp_path / "spool.db").write_bytes(data)
