@@ -1,1 +1,1 @@
-"""The actors of the gateway; `messages` is the only thing they share."""
+"""The actors of the gateway, a folder each; beside them what several share, `messages` above all."""

@@ -1,23 +1,37 @@
-"""ApiActor: hears what the site tells, and answers on HTTP. It holds nothing that matters."""
+"""ApiActor: hears what the site tells, answers on HTTP, and passes orders on. It holds nothing that matters."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import structlog
 
 from actors.api.app import make_app
+from actors.api.command_desk import ANSWER_S, CommandDesk
+from actors.api.command_socket import Asked, CommandSocket
+from actors.api.command_socket import listen as listen_for_commands
 from actors.api.config import ApiConfig
+from actors.api.people import People
 from actors.api.server import HttpServer, listen
 from actors.api.snapshot import Collection, Snapshot
-from actors.messages import DescribeDevice, DeviceSchema, Sample
+from actors.messages import (
+    SAFETY,
+    DescribeDevice,
+    DeviceSchema,
+    ResetAnswer,
+    Sample,
+    SetpointAnswer,
+)
 from actors.schemas import SchemaBook
 from supervision.actor import Actor, ActorContext, StopReason
-from supervision.envelope import Header
+from supervision.envelope import Header, Lane
 
 MAX_UNANSWERED: Final = 15
 """Ticks after which a server whose loop has not turned is given up."""
+PETITION_TTL_S: Final = ANSWER_S
+"""An order that nobody waits for any more is not delivered."""
 _log = structlog.get_logger()
 
 _serving: dict[tuple[str, int], HttpServer] = {}
@@ -42,6 +56,8 @@ class ApiActor(Actor):
         self._collection = Collection()
         self._schemas = SchemaBook()
         self._snapshot = Snapshot()
+        self._desk = CommandDesk()
+        self._commands: CommandSocket | None = None
 
     @property
     def port(self) -> int:
@@ -53,6 +69,7 @@ class ApiActor(Actor):
 
         Raises:
             ApiBindError: the address cannot be listened on; supervision tries again.
+            CommandSocketError: as well.
         """
         self._context = context
         self._unanswered = 0
@@ -65,6 +82,7 @@ class ApiActor(Actor):
         context.on_fence(self._server.release)
         self._server.start()
         _serving[address] = self._server
+        self._listen_for_commands(context)
         _log.info("api listens", host=self._config.host, port=self.port)
 
     def on_message(self, message: Any, header: Header) -> None:  # noqa: ANN401 - a member of the site's union
@@ -75,15 +93,22 @@ class ApiActor(Actor):
                 self._explain(message, header)
             case DeviceSchema():
                 self._schemas.learn(message)
+            case SetpointAnswer() | ResetAnswer() if header.sender == SAFETY:
+                self._desk.answer(message)
             case _:
                 pass
 
-    def on_event(self, event: Any) -> None:  # noqa: ANN401 - the reason that the server's thread gives
-        """Fail with the server: a new incarnation listens again.
+    def on_event(self, event: Any) -> None:  # noqa: ANN401 - a line, or the reason that the server's thread gives
+        """Pass an order on, or fail with the server: a new incarnation listens again.
 
         Raises:
-            ServerEndedError: always.
+            ServerEndedError: the server ended.
         """
+        if isinstance(event, Asked):
+            petition = self._desk.ask(event, self._context.clock.monotonic_ns())
+            if petition is not None:
+                self._context.send(petition, SAFETY, lane=Lane.CONTROL, ttl_s=PETITION_TTL_S)
+            return
         raise ServerEndedError(f"the http server ended: {event}")
 
     def on_tick(self) -> None:
@@ -93,6 +118,7 @@ class ApiActor(Actor):
             ServerEndedError: its loop has not turned for `MAX_UNANSWERED` ticks.
         """
         self._snapshot = self._collection.snapshot()
+        self._desk.give_up(self._context.clock.monotonic_ns())
         if self._unanswered >= MAX_UNANSWERED:
             self._server.release()
             raise ServerEndedError(f"the http server stood still for {self._unanswered} ticks")
@@ -101,8 +127,20 @@ class ApiActor(Actor):
 
     def on_stop(self, reason: StopReason) -> None:
         """Stop serving."""
+        self._desk.close()
+        if self._commands is not None and not self._commands.stop():
+            _log.warning("command socket did not end in time", reason=reason.value)
         if not self._server.stop():
             _log.warning("http server did not end in time", reason=reason.value)
+
+    def _listen_for_commands(self, context: ActorContext) -> None:
+        if not self._config.state_dir:
+            return
+        listening = listen_for_commands(Path(self._config.state_dir), self._config.command_group)
+        people = People(self._config.roles)
+        self._commands = CommandSocket(listening, people, context.clock, on_line=context.post)
+        context.on_fence(self._commands.release)
+        self._commands.start()
 
     def _on_answer(self) -> None:
         self._unanswered = 0  # from the server's thread; losing one count to a race is harmless

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from actors.api.config import ApiConfig
 from actors.api.health import judge
+from actors.api.kept import Kept
 from actors.api.metrics import Exposition
 from actors.api.snapshot import Snapshot
 from supervision.clock import Clock
@@ -30,16 +31,17 @@ def make_app(snapshot: Callable[[], Snapshot], config: ApiConfig, clock: Clock) 
     """Return the application; its handlers only read what `snapshot` returns."""
     encoder = msgspec.json.Encoder()
     exposition = Exposition(snapshot, config, clock)
+    verdict = Kept(lambda: judge(snapshot(), config, clock.monotonic_ns()), clock)
 
     async def index(_request: Request) -> Response:
         lines = [f"{path}  {what}" for path, what in ENDPOINTS.items()]
         return PlainTextResponse("\n".join([f"BESSAI gateway of {config.site_id}", "", *lines, ""]))
 
     async def health(_request: Request) -> Response:
-        found = judge(snapshot(), config, clock.monotonic_ns())
+        found = verdict.get()
         return _json(encoder.encode(found), found.http_status)
 
-    async def metrics(request: Request) -> Response:
+    def metrics(request: Request) -> Response:  # in a thread: the loop turns on for the others
         body, content_type = exposition.render(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type, **_NO_STORE})
 

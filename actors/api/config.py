@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from actors.messages import Role
+
 _Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -43,3 +45,9 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Beyond it requests are answered 503."""
     response_limit_s: _Seconds = 10.0
     """A connection that completes no response for this long is closed."""
+    roles: dict[str, Role] = {}
+    """What users of this machine may do at the command socket, by name or number."""
+    command_group: str = ""
+    """The group that may reach the command socket; empty: its owner alone."""
+    state_dir: str = ""
+    """Where the command socket is; empty: there is none."""

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from actors.api.config import ApiConfig
 from actors.api.families import Row, counter, gauge
 from actors.api.snapshot import Snapshot, age_s
-from actors.messages import LinkState, SafetyState, SafetyStatus
+from actors.messages import LinkState, Quality, SafetyState, SafetyStatus, Sample
 from actors.schemas import good_values
 
 _DEVICE = ("device",)
@@ -80,6 +80,36 @@ def _links(snapshot: Snapshot, config: ApiConfig, now_ns: int) -> Iterator[Metri
         _DEVICE,
         [((d.device_id,), d.failed_requests) for d in states],
     )
+    yield from counter(
+        "device_errors",
+        "Requests and connections that failed, by kind.",
+        ("device", "kind"),
+        [((d.device_id, each.kind), each.count) for d in states for each in d.errors],
+    )
+    yield from counter(
+        "device_doubted_values",
+        "Values that were read but not believed: sentinels, out of range, implausible.",
+        _DEVICE,
+        [((d.device_id,), d.doubted) for d in states],
+    )
+    yield from gauge(
+        "device_unacked_samples",
+        "Samples that are not yet known to be durable.",
+        _DEVICE,
+        [((d.device_id,), d.unacked) for d in states],
+    )
+    yield from counter(
+        "device_lost_samples",
+        "Samples that left the control cell's memory before they were known to be durable.",
+        _DEVICE,
+        [((d.device_id,), d.unacked_lost) for d in states],
+    )
+    yield from counter(
+        "device_skipped_polls",
+        "Polls that were due while the one before was still running.",
+        _DEVICE,
+        [((d.device_id,), d.skipped_polls) for d in states],
+    )
     yield from gauge(
         "device_poll_seconds",
         "Duration of the last complete poll.",
@@ -101,6 +131,24 @@ def _points(snapshot: Snapshot, config: ApiConfig, now_ns: int) -> Iterator[Metr
             rows.setdefault(point, []).append(((device_id,), value))
     for point, (name, help_text) in POINT_METRICS.items():
         yield from gauge(name, help_text, _DEVICE, rows.get(point, ()))
+    yield from gauge(
+        "device_points",
+        "Points of the last sample, by quality.",
+        ("device", "quality"),
+        [
+            ((device_id, quality.name.lower()), float(count))
+            for device_id, sample in snapshot.samples.items()
+            if age_s(sample.mono_ns, now_ns) <= config.sample_limit_s
+            for quality, count in _qualities(sample).items()
+        ],
+    )
+
+
+def _qualities(sample: Sample) -> dict[Quality, int]:
+    """Return how many values of `sample` have each quality."""
+    if not sample.quality:
+        return {Quality.GOOD: len(sample.values)} | dict.fromkeys(list(Quality)[1:], 0)
+    return {quality: sample.quality.count(quality) for quality in Quality}
 
 
 def _safety(snapshot: Snapshot, config: ApiConfig, now_ns: int) -> Iterator[Metric]:

@@ -6,9 +6,10 @@
   running or unknown; WatchdogActor is expected and its report is missing, old or says that a critical actor is late;
   of some device no safety status was heard recently, or the last evaluation of a device that is online is too old;
   or no safety evaluation has been completed at all;
-- `degraded` (200) when safety is enforced but something else is not as it should be: a device is not online, its
-  state is unknown, it is tripped or safety has not yet seen enough good cycles of it; another cell or actor is not
-  running or unknown; the publisher reports a fault or is unknown;
+- `degraded` (200) when safety is enforced but something else is not as it should be: a device is not online, or lags
+  behind its polls or loses its connection again and again; its state is unknown, it is tripped or safety has not yet
+  seen enough good cycles of it; another cell or actor is not running or unknown; the publisher reports a fault or is
+  unknown;
 - `healthy` (200) otherwise. Nothing that is unknown is ever part of `healthy`.
 
 A device that is limited (full, empty, warm) is healthy: that is safety at work. `reason` names everything that keeps
@@ -25,7 +26,7 @@ import msgspec
 
 from actors.api.config import ApiConfig, ExpectedCell
 from actors.api.snapshot import Heard, Snapshot, age_s
-from actors.messages import PUBLISHER, WATCHDOG, LinkState, SafetyState
+from actors.messages import PUBLISHER, WATCHDOG, DeviceState, LinkState, SafetyState
 from supervision.events import ActorReport, CellReport, State
 
 UNKNOWN: Final = "unknown"
@@ -262,11 +263,11 @@ class _Judge:
             state=current.link.value if current else UNKNOWN,
             last_progress_age_s=_rounded(self._age_s(sample.mono_ns)) if sample else None,
             restarts=current.reconnects if current else None,
-            reason=current.reason if current else f"its state was not heard {_since(heard_age_s)}",
+            reason=_why(current) if current else f"its state was not heard {_since(heard_age_s)}",
             model=state.model if state else "",
             safety=self._safety(device_id, online=bool(current and _online(current.link))),
         )
-        if part.state != LinkState.ONLINE.value:
+        if part.state != LinkState.ONLINE.value or part.reason:
             self._find(_sentence(f"device {device_id}", part))
         return part
 
@@ -346,6 +347,11 @@ def _critical(cell: ExpectedCell) -> bool:
 
 def _online(link: LinkState) -> bool:
     return link is LinkState.ONLINE
+
+
+def _why(state: DeviceState) -> str:
+    """Return what is wrong with a device: why it is not online, or what it does not keep although it is."""
+    return state.reason or (state.trouble if _online(state.link) else "")
 
 
 def _sound_states(cell: ExpectedCell) -> set[str]:

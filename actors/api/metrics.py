@@ -16,6 +16,7 @@ from actors.api.config import ApiConfig
 from actors.api.device_metrics import device_metrics
 from actors.api.families import gauge
 from actors.api.health import Status, judge
+from actors.api.kept import Kept
 from actors.api.site_metrics import publisher_metrics, site_metrics, watchdog_metrics
 from actors.api.snapshot import Snapshot
 from supervision.clock import Clock
@@ -57,8 +58,11 @@ class Exposition:
     def __init__(self, snapshot: Callable[[], Snapshot], config: ApiConfig, clock: Clock) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(SnapshotCollector(snapshot, config, clock))
+        self._clock = clock
+        self._kept: dict[str, Kept[bytes]] = {}
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """Return body and content type in the form that the Accept header asks for."""
+        """Return body and content type in the form that the Accept header asks for; from any thread."""
         encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        fresh = Kept(lambda: encode(self._registry), self._clock)
+        return self._kept.setdefault(content_type, fresh).get(), content_type

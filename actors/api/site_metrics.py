@@ -131,6 +131,10 @@ def publisher_metrics(snapshot: Snapshot, config: ApiConfig, now_ns: int) -> Ite
         ("delivered", "Messages acknowledged by the sink.", status.delivered),
         ("evicted", "Undelivered messages evicted from the full spool.", status.evicted),
         ("dropped", "Messages lost before they were durable.", status.dropped),
+        ("dead_letters", "Messages that the sink refused for what they are.", status.dead),
+        ("upstream_lost", "Messages that their senders could not keep.", status.upstream_lost),
+        ("spans_exported", "Spans that the collector took.", status.spans_exported),
+        ("spans_dropped", "Spans dropped for want of a collector.", status.spans_dropped),
     ):
         yield from counter(f"publisher_{name}", help_text, label, [(key, count)])
     if not status.spooling:

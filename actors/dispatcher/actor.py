@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from actors.dispatcher.config import DispatchedDevice, DispatcherConfig
+from actors.dispatcher.config import DispatcherConfig
 from actors.dispatcher.device import DeviceView
 from actors.dispatcher.fallback import decide_by_rules, hold
 from actors.dispatcher.features import HOURS_AHEAD
@@ -34,6 +34,7 @@ from actors.messages import (
     SetpointRequest,
 )
 from actors.schemas import SchemaBook, good_values
+from actors.tracing import Tracer
 from supervision.actor import Actor, ActorContext
 from supervision.envelope import Header, Lane
 
@@ -50,6 +51,7 @@ class DispatcherActor(Actor):
     def __init__(self, config: DispatcherConfig) -> None:
         self._config = config
         self._context: ActorContext
+        self._tracer: Tracer
         self._schemas = SchemaBook()
         self._views = {d.device_id: DeviceView(d, config.sample_age_s) for d in config.devices}
         self._prices: _PriceSource | None = None
@@ -60,6 +62,7 @@ class DispatcherActor(Actor):
     def on_start(self, context: ActorContext) -> None:
         """Read prices and load the model; without either the dispatcher works by what remains."""
         self._context = context
+        self._tracer = Tracer(context, on=self._config.traced)
         self._prices = _open_prices(self._config)
         if self._config.model is None:
             return
@@ -100,7 +103,8 @@ class DispatcherActor(Actor):
             return
         schema = self._schemas.schema_of(sample)
         if schema is not None:
-            view.take(good_values(schema, sample), mono_s=sample.mono_ns / 1e9)
+            good = good_values(schema, sample)
+            view.take(good, mono_s=sample.mono_ns / 1e9, trace=header.trace)
         elif self._schemas.should_ask(sample.device_id, self._context.clock.monotonic_s()):
             self._context.send(DescribeDevice(device_id=sample.device_id), header.sender)
 
@@ -117,12 +121,13 @@ class DispatcherActor(Actor):
         view.last_verdict = verdict
 
     def _dispatch(self, view: DeviceView, now_s: float) -> None:
+        began_ns = self._context.clock.monotonic_ns()
         stale = view.why_stale(now_s)
         decision = hold(stale) if stale else self._decide(view)
         if decision.policy is not Policy.ONNX:
             view.fallbacks += 1
         if not stale:
-            self._request(view.device, decision)
+            self._request(view, decision, began_ns)
         status = DispatchStatus(
             device_id=view.device.device_id,
             policy=decision.policy.value,
@@ -154,10 +159,11 @@ class DispatcherActor(Actor):
             return Outlook(eur_mwh=(), hour_utc=hour_of_day(wall_s))
         return self._prices.outlook(wall_s, HOURS_AHEAD)
 
-    def _request(self, device: DispatchedDevice, decision: Decision) -> None:
+    def _request(self, view: DeviceView, decision: Decision, began_ns: int) -> None:
         self._seq += 1
+        device_id = view.device.device_id
         request = SetpointRequest(
-            device_id=device.device_id,
+            device_id=device_id,
             power_w=decision.power_w,
             ttl_s=self._config.ttl_s,
             mono_ns=self._context.clock.monotonic_ns(),
@@ -165,7 +171,17 @@ class DispatcherActor(Actor):
             source=DISPATCHER,
             reason=f"{decision.policy.value}: {decision.reason}",
         )
-        self._context.send(request, SAFETY, lane=Lane.CONTROL, ttl_s=self._config.ttl_s)
+        trace = self._tracer.begin(view.trace)
+        ttl_s = self._config.ttl_s
+        self._context.send(request, SAFETY, lane=Lane.CONTROL, ttl_s=ttl_s, trace=trace)
+        self._tracer.end(
+            trace,
+            "decide",
+            parent=view.trace,
+            began_mono_ns=began_ns,
+            device_id=device_id,
+            attributes={"policy": decision.policy.value, "power_w": decision.power_w},
+        )
 
 
 def _open_prices(config: DispatcherConfig) -> _PriceSource | None:

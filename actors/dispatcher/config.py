@@ -70,6 +70,8 @@ class DispatcherConfig(msgspec.Struct, frozen=True, kw_only=True):
     """An older sample decides nothing."""
     inference_budget_s: float = 0.05
     """A model that takes longer is not believed."""
+    traced: bool = False
+    """Whether requests are traced."""
     min_spread_eur_mwh: float = 20.0
     """Between cheap and dear hours; the rules leave the battery alone for less, as wear and losses cost that much."""
 

@@ -22,13 +22,16 @@ class DeviceView:
         self.last_verdict: tuple[Ruling, str] | None = None
         self.fallbacks = 0
         self._sample_age_s = sample_age_s
+        self.trace = ""
+        """Of the poll that is decided on, if it is traced."""
         self._good: Mapping[str, float] = {}
         self._sampled_s: float | None = None
         self._due_s = float("-inf")
         self._was_stale = True
 
-    def take(self, good: Mapping[str, float], *, mono_s: float) -> None:
+    def take(self, good: Mapping[str, float], *, mono_s: float, trace: str = "") -> None:
         """Remember the trusted values of a sample that was taken at `mono_s` on the monotonic clock."""
+        self.trace = trace
         self._good = good
         self._sampled_s = mono_s
 

@@ -22,6 +22,7 @@ class Sent(NamedTuple):
     receivers: tuple[str, ...]
     lane: Lane
     ttl_s: float | None
+    trace: str = ""
 
 
 class RecordingContext:
@@ -37,6 +38,7 @@ class RecordingContext:
         self.posted: list[object] = []
         self.releases: list[Callable[[], None]] = []
         self.started_cells: list[str] = []
+        self.wake_ns: int | None = None
         self._changed = threading.Condition()
 
     def send(
@@ -47,9 +49,8 @@ class RecordingContext:
         ttl_s: float | None = None,
         trace: str = "",
     ) -> None:
-        del trace
         with self._changed:
-            self.sent.append(Sent(message, receivers, lane, ttl_s))
+            self.sent.append(Sent(message, receivers, lane, ttl_s, trace))
             self._changed.notify_all()
 
     def post(self, event: object, *, urgent: bool = False) -> None:
@@ -57,6 +58,9 @@ class RecordingContext:
         with self._changed:
             self.posted.append(event)
             self._changed.notify_all()
+
+    def wake_at(self, mono_ns: int) -> None:
+        self.wake_ns = mono_ns
 
     def on_fence(self, release: Callable[[], None]) -> None:
         self.releases.append(release)

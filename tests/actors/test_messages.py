@@ -40,6 +40,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return values(inner[0])
     if origin in {types.UnionType, typing.Union}:
         return st.one_of(*map(values, inner))
+    if origin is dict:
+        return st.dictionaries(*map(values, inner), max_size=4)
     assert origin is tuple, kind
     return st.lists(values(inner[0]), max_size=4).map(tuple)
 

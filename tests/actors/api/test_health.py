@@ -85,6 +85,10 @@ DEGRADED = [
     ),
     (site.device_state("b2", NOW_NS, link=LinkState.REFUSED), "device b2 is refused"),
     (
+        site.device_state("b2", NOW_NS, trouble="polls are skipped: a poll takes 4 s of 1 s"),
+        "device b2 is online: polls are skipped: a poll takes 4 s of 1 s",
+    ),
+    (
         site.device_state("b2", OLD_NS),
         "device b2 is unknown: its state was not heard for 60.0 s",
     ),

@@ -65,6 +65,19 @@ def test_what_was_heard_is_exported_with_units_in_the_names() -> None:
     assert values["bessai_uptime_seconds",] == 100.0
 
 
+def test_what_was_lost_or_refused_on_the_way_to_the_cloud_is_counted() -> None:
+    now_ns = _now_ns()
+    values = _scrape(
+        site.publisher_status(now_ns, dead=3, upstream_lost=4),
+        site.device_state("b1", now_ns, unacked=5, unacked_lost=6),
+    )
+
+    assert values["bessai_publisher_dead_letters_total", "file"] == 3
+    assert values["bessai_publisher_upstream_lost_total", "file"] == 4
+    assert values["bessai_device_unacked_samples", "b1"] == 5
+    assert values["bessai_device_lost_samples_total", "b1"] == 6
+
+
 def test_the_safety_state_is_one_of_its_series() -> None:
     values = _scrape()
 

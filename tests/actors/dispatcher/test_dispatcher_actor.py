@@ -23,6 +23,7 @@ from actors.messages import (
     Sample,
     SetpointAnswer,
     SetpointRequest,
+    Span,
 )
 from supervision.clock import ManualClock
 from supervision.envelope import Header, Lane
@@ -53,11 +54,15 @@ class Rig:
         self.actor.on_start(self.context)
         self.tell(SCHEMA)
 
-    def tell(self, message: msgspec.Struct) -> None:
-        self.actor.on_message(message, HEADER)
+    def tell(self, message: msgspec.Struct, trace: str = "") -> None:
+        self.actor.on_message(message, msgspec.structs.replace(HEADER, trace=trace))
 
     def sample(
-        self, soc_pct: float | None = 50.0, quality: bytes = b"", schema_id: int = 1
+        self,
+        soc_pct: float | None = 50.0,
+        quality: bytes = b"",
+        schema_id: int = 1,
+        trace: str = "",
     ) -> None:
         values = (soc_pct, 4000.0, 4500.0)
         self.tell(
@@ -70,7 +75,8 @@ class Rig:
                 mono_ns=self.clock.monotonic_ns(),
                 values=values,
                 quality=quality,
-            )
+            ),
+            trace,
         )
 
     def decide(self) -> DispatchStatus:
@@ -257,3 +263,20 @@ def test_a_configuration_that_cannot_work_is_refused_by_name(wrong: dict[str, fl
 def test_an_hour_cannot_both_charge_and_discharge() -> None:
     with pytest.raises(ValueError, match=r"hours \[3\] charge and discharge"):
         TimeOfUse(charge_hours_utc=frozenset({3}), discharge_hours_utc=frozenset({3, 4}))
+
+
+def test_a_traced_request_is_part_of_the_trace_of_its_sample() -> None:
+    made = rig(traced=True)
+    poll = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    made.sample(trace=poll)
+    made.actor.on_tick()
+    (span,) = made.context.messages(Span)
+    (sent,) = (each for each in made.context.sent if isinstance(each.message, SetpointRequest))
+    assert (span.name, span.parent, span.context) == ("decide", poll, sent.trace)
+    assert span.context[:35] == poll[:35]
+
+
+def test_a_request_is_traced_although_its_sample_is_not() -> None:
+    made = rig(traced=True)
+    made.decide()
+    assert [span.parent for span in made.context.messages(Span)] == [""]

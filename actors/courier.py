@@ -1,0 +1,73 @@
+"""Sends numbered messages to PublisherActor until they are durable: the shell around `Unacked`.
+
+    courier = Courier(context, max_bytes=1 << 19)
+    courier.send(sample)            # in place of context.send(sample, PUBLISHER)
+    courier.heard(ack)              # on a SpoolAck
+    courier.tick()                  # in on_tick
+
+It costs one more encoding of each message; what is sent again is decoded from what was kept.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from actors.messages import CODEC, PUBLISHER, SafetyEvent, Sample, SpoolAck, SpoolResume
+from actors.unacked import PATIENCE_NS, WINDOW, Unacked
+from supervision.actor import ActorContext
+
+_Numbered = TypeVar("_Numbered", Sample, SafetyEvent)
+
+
+class Courier:
+    """One sender's way to the spool, keeping at most `max_bytes` of unacknowledged messages."""
+
+    def __init__(
+        self,
+        context: ActorContext,
+        *,
+        max_bytes: int,
+        window: int = WINDOW,
+        patience_ns: int = PATIENCE_NS,
+    ) -> None:
+        self.unacked = Unacked(max_bytes=max_bytes, window=window, patience_ns=patience_ns)
+        self._context = context
+
+    def send(self, message: _Numbered, *also: str, trace: str = "") -> None:
+        """Send `message`, whose `seq` is above all before it, now or when those before it are through.
+
+        To the receivers in `also` it goes now, and once. What is sent later or again has lost its `trace`.
+        """
+        unacked = self.unacked
+        message = msgspec.structs.replace(message, prior_seq=unacked.last_seq)
+        now_ns = self._context.clock.monotonic_ns()
+        if unacked.add(message.seq, CODEC.encode(message), now_ns):
+            self._context.send(message, PUBLISHER, *also, trace=trace)
+            return
+        if also:
+            self._context.send(message, *also, trace=trace)
+        self.tick()
+
+    def heard(self, ack: SpoolAck) -> None:
+        """Take note of what is durable, and go on from there."""
+        if ack.epoch == self._context.epoch:
+            now_ns = self._context.clock.monotonic_ns()
+            self.unacked.acknowledge(ack.seq, ack.again, now_ns)
+            self.tick()
+
+    def tick(self) -> None:
+        """Send what is due."""
+        replay = self.unacked.due(self._context.clock.monotonic_ns())
+        if replay.resume:
+            first = replay.items[0]
+            resume = SpoolResume(
+                epoch=self._context.epoch,
+                first_seq=first.seq,
+                prior_seq=first.prior_seq,
+                lost=self.unacked.untold,
+            )
+            self._context.send(resume, PUBLISHER)
+        for item in replay.items:
+            self._context.send(CODEC.decode(item.body), PUBLISHER)
