@@ -21,6 +21,8 @@ class CellPlan(msgspec.Struct, frozen=True, kw_only=True):
     dispatcher: str = "dispatcher"
     publisher: str = "publisher"
     memory_limit_mb: dict[str, int] = {}
+    control_realtime: bool = False
+    """Whether the control cell gets a real-time priority: nothing else on the machine holds it up then."""
     hung_after_s: float = 5.0
     """A degradable actor without progress for so long is replaced."""
 

@@ -53,7 +53,7 @@ class _Orders:
         stem = config.name.replace("/", "_")
         self._order = Path(config.directory) / f"{stem}.fault"
         self._counted = Path(config.directory) / f"{stem}.counted"
-        self.modules = Path(config.directory) / f"{stem}.modules"
+        self._modules = Path(config.directory) / f"{stem}.modules"
 
     def take(self) -> list[str]:
         """Return the words of the waiting order, or nothing."""
@@ -63,6 +63,12 @@ class _Orders:
         except FileNotFoundError:
             return []
         return words
+
+    def tell_modules(self) -> None:
+        """Write the names of the loaded modules; who reads them sees all or none."""
+        fresh = self._modules.with_suffix(".new")
+        fresh.write_text("\n".join(sorted(sys.modules)), encoding="utf-8")
+        fresh.rename(self._modules)
 
     def count_on(self, what: str, times: int) -> None:
         """Have the next `times` lives fail at `what`."""
@@ -83,13 +89,13 @@ class _Orders:
 class ChaosActor(Actor):
     """Suffers what is ordered, and otherwise is the actor it wraps."""
 
-    def __init__(self, config: ChaosConfig) -> None:
+    def __init__(self, config: ChaosConfig, *shared: bytes) -> None:
         """Build the wrapped actor, unless its construction is to fail."""
         self._orders = _Orders(config)
         if self._orders.must_fail("construct"):
             raise ChaosError(f"{config.name} was ordered to fail its construction")
         self._name = config.name
-        self._inner: Actor = load(config.factory)(config.config)
+        self._inner: Actor = load(config.factory)(config.config, *shared)
         self._raise_next: BaseException | None = None
         self._food: list[bytearray] = []
         self._hunger_mb = 0
@@ -141,7 +147,7 @@ class ChaosActor(Actor):
                 self._orders.count_on(what, int(times))
                 raise ChaosError(f"{self._name} was ordered to crash before failing its {what}")
             case ["modules"]:
-                self._orders.modules.write_text("\n".join(sorted(sys.modules)), encoding="utf-8")
+                self._orders.tell_modules()
             case _:
                 self._misbehave(words)
 
@@ -183,6 +189,6 @@ def _spin(seconds: float) -> None:
         pass
 
 
-def build(config: bytes) -> ChaosActor:
+def build(config: bytes, *shared: bytes) -> ChaosActor:
     """Wrap the actor that `config` (a `ChaosConfig` as msgpack) describes."""
-    return ChaosActor(msgspec.msgpack.decode(config, type=ChaosConfig))
+    return ChaosActor(msgspec.msgpack.decode(config, type=ChaosConfig), *shared)

@@ -62,7 +62,7 @@ def _probe_all(devices: Iterable[InverterConfig], timeout_s: float) -> dict[str,
 
 
 def _describe(device: InverterConfig, report: ProbeReport) -> str:
-    place = f"{device.device_id} at {device.host}:{device.port} unit {device.unit_id}"
+    place = f"{device.device_id} at {device.address()} unit {device.unit()}"
     if not report.usable:
         return f"FAILED  {place}: {report.fault}"
     values = {reading.name: reading for reading in report.readings}

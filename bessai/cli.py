@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
 from bessai import __version__
+from bessai.cli_history import history
+from bessai.cli_latch import latch
+from bessai.cli_order import release, setpoint
+from bessai.cli_originals import originals
+from bessai.cli_profile import profile
+from bessai.cli_record import audit, dumps
+from bessai.cli_spool import spool
+from bessai.cli_state import STATE_VARIABLE
+from bessai.exit_codes import EXIT_CODES, FAILED, MISUSED, UNUSABLE, fail
 from bessai.simulator.command import simulate
 
 if TYPE_CHECKING:
-    from actors.safety.latch import LatchRecord
     from bessai.config import SiteConfig
 
-FAILED = 1
-MISUSED = 2
-UNUSABLE = 3
-
-EXIT_CODES = """\b
-Exit codes:
-  0  done, or stopped in order
-  1  something failed while running
-  2  the command line or the configuration is wrong
-  3  something outside cannot be used: a device, a port, the state directory"""
+__all__ = ["EXIT_CODES", "FAILED", "MISUSED", "UNUSABLE", "main"]
 
 MAIN_HELP = """Keep batteries inside their limits, whatever else fails.
 
@@ -51,10 +48,10 @@ A site:
     bessai run --config site.toml
 
 Environment variables override the file: SITE_ID, INVERTER_IP, INVERTER_PORT, INVERTER_UNIT_ID, INVERTER_PROFILE,
-HEALTH_HOST, HEALTH_PORT, BESSAI_STATE_DIR, LOG_LEVEL. On a stop every device is left in its safe state; a second
-signal does not wait for that.
+HEALTH_HOST, HEALTH_PORT, BESSAI_STATE_DIR, LOG_LEVEL, GCP_PROJECT_ID, GCP_PUBSUB_TOPIC,
+OTEL_EXPORTER_OTLP_ENDPOINT. On a stop every device is left as its failsafe says; a second signal does not wait for
+that.
 """
-_STATE_VARIABLE = "BESSAI_STATE_DIR"
 _CONFIG = click.option(
     "--config",
     "config_path",
@@ -77,7 +74,19 @@ def main() -> None:
     """Hold the commands."""
 
 
-main.add_command(simulate)
+for command in (
+    simulate,
+    history,
+    profile,
+    spool,
+    latch,
+    setpoint,
+    release,
+    originals,
+    audit,
+    dumps,
+):
+    main.add_command(command)
 
 
 @main.command()
@@ -103,7 +112,7 @@ def run(config_path: Path | None, state_dir: Path | None, chaos_dir: Path | None
     try:
         status = run_gateway(config, chaos_dir=str(chaos_dir) if chaos_dir else None)
     except (StateDirError, PortInUseError, OSError) as error:
-        _fail(UNUSABLE, str(error))
+        fail(UNUSABLE, str(error))
     sys.exit(status)
 
 
@@ -185,59 +194,8 @@ def demo(**options: object) -> None:
     try:
         status = run_demo(DemoOptions(**options))  # type: ignore[arg-type]  # click has checked them
     except DemoError as error:
-        _fail(UNUSABLE, str(error))
+        fail(UNUSABLE, str(error))
     sys.exit(status)
-
-
-@main.group()
-def latch() -> None:
-    """List and reset trips while the gateway is stopped.
-
-    A trip (a battery beyond its hard temperature limits) stays latched over every restart until somebody resets it.
-    """
-
-
-_STATE_DIR = click.option(
-    "--state-dir",
-    envvar=_STATE_VARIABLE,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The gateway's state directory.",
-)
-
-
-@latch.command("list", epilog=EXIT_CODES)
-@_STATE_DIR
-def list_command(state_dir: Path | None) -> None:
-    """Print every latched trip with its rule and time."""
-    from actors.safety.latch import list_latches
-
-    latched: list[LatchRecord] = []
-    _on_latches(lambda directory: latched.extend(list_latches(directory).values()), state_dir)
-    click.echo("\n".join(map(_describe_latch, latched)) if latched else "nothing is latched")
-
-
-@latch.command(epilog=EXIT_CODES)
-@_STATE_DIR
-@click.argument("device")
-@click.option("--reason", required=True, help="Why the trip may be reset: kept in the journal.")
-@click.option(
-    "--operator",
-    default=lambda: os.environ.get("USER", ""),
-    help="Who resets it; your user name if not given.",
-)
-def reset(state_dir: Path | None, device: str, reason: str, operator: str) -> None:
-    """Reset the trip of DEVICE; the gateway must be stopped."""
-    import time
-
-    from actors.safety.latch import reset as reset_latch
-
-    _on_latches(
-        lambda directory: reset_latch(
-            directory, device, operator=operator, reason=reason, wall_ns=time.time_ns()
-        ),
-        state_dir,
-    )
-    click.echo(f"{device}: reset by {operator}")
 
 
 @main.command()
@@ -254,43 +212,14 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "bessai", "_BESSAI_COMPLETE").source())
 
 
-def _describe_latch(record: LatchRecord) -> str:
-    when = datetime.fromtimestamp(record.wall_ns / 1e9, tz=UTC).isoformat(timespec="seconds")
-    return f"{record.device_id}: tripped {when} by {record.rule}: {record.reason}"
-
-
 def _load(config_path: Path | None, state_dir: Path | None) -> SiteConfig:
     from bessai.config import ConfigError, load_config
 
     environment = dict(os.environ)
     if state_dir is not None:
-        environment[_STATE_VARIABLE] = str(state_dir)
+        environment[STATE_VARIABLE] = str(state_dir)
     try:
         return load_config(config_path, environment)
     except ConfigError as error:
         faults = "\n  ".join(str(fault) for fault in error.faults)
-        _fail(MISUSED, f"the configuration cannot be used:\n  {faults}")
-
-
-def _on_latches(work: Callable[[Path], object], state_dir: Path | None) -> object:
-    from actors.safety.latch import JournalError, NotLatchedError
-    from actors.safety.statedir import StateDirError
-    from bessai.state import default_state_dir
-
-    directory = state_dir or default_state_dir()
-    if not directory.is_dir():
-        _fail(
-            UNUSABLE,
-            f"there is no state directory {directory}: name the gateway's with --state-dir",
-        )
-    try:
-        return work(directory)
-    except (NotLatchedError, ValueError) as error:
-        _fail(MISUSED, str(error))
-    except (JournalError, StateDirError, OSError) as error:
-        _fail(UNUSABLE, str(error))
-
-
-def _fail(code: int, message: str) -> NoReturn:
-    click.echo(f"bessai: {message}", err=True)
-    sys.exit(code)
+        fail(MISUSED, f"the configuration cannot be used:\n  {faults}")

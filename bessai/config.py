@@ -19,15 +19,20 @@ from actors.detector.config import DetectorConfig
 from actors.dispatcher.config import DispatchedDevice, DispatcherConfig
 from actors.inverter.config import InverterConfig
 from actors.inverter.errors import ProfileError
-from actors.inverter.profile import Profile
+from actors.inverter.profile import AnyProfile
 from actors.inverter.profile_file import load_profile
+from actors.inverter.tls import TlsFileError, tls_context
 from actors.publisher.config import PublisherConfig
+from actors.publisher.tracing_config import TracingConfig
 from actors.safety.config import OUTER_BOUNDS, DeviceLimits, SafetyConfig
 from bessai.cells import CONTROL, CellPlan
+from bessai.duplicates import refuse_duplicates
 from bessai.environment import apply_environment
-from bessai.judge import ConfigError, Fault, Judge, shown
+from bessai.judge import ConfigError, Fault, Judge
 from bessai.logs import LEVELS
+from bessai.publisher_section import read_publisher
 from bessai.state import default_state_dir
+from bessai.watchdogs import WatchdogSection
 
 DEFAULT_PROFILE = "huawei_sun2000_luna2000"
 SECTIONS: Final = (
@@ -38,25 +43,38 @@ SECTIONS: Final = (
     "detector",
     "dispatcher",
     "publisher",
+    "tracing",
     "api",
     "cells",
+    "watchdog",
 )
 SITE_KEYS: Final = ("id", "state_dir")
 LOG_KEYS: Final = ("level",)
 DEVICE_KEYS: Final = ("id", "profile", "safety", "rated_power_w")
 """Keys of a device that are not simply fields of `InverterConfig`."""
-SAFETY_KEYS: Final = ("max_ttl_s",)
+DEVICE_HIDDEN: Final = ("device_id", "state_dir", "traced", "traced_polls")
+TLS_FILES: Final = ("ca", "certificate", "key")
+SAFETY_KEYS: Final = (
+    "max_ttl_s",
+    "requests_per_minute",
+    "resets_per_hour",
+    "site_import_max_w",
+    "site_export_max_w",
+    "site_meters",
+)
 """Keys of [safety] that hold for the whole site and not for one device."""
 DETECTOR_HIDDEN: Final = ("state_dir", "trainer_cell")
-DISPATCHER_HIDDEN: Final = ("devices",)
-PUBLISHER_HIDDEN: Final = ("site_id", "state_dir")
-API_HIDDEN: Final = ("site_id", "device_ids", "cells")
+DISPATCHER_HIDDEN: Final = ("devices", "traced")
+PUBLISHER_HIDDEN: Final = ("site_id", "state_dir", "tracing")
+API_HIDDEN: Final = ("site_id", "device_ids", "cells", "state_dir")
 API_AGES: Final = ("evaluation_limit_s", "sample_limit_s")
 """Ages that must exceed the poll period: unless set, they follow the slowest device."""
 POLLS: Final = 3.0
 """How many polls of the slowest device such an age spans: one may be late."""
 PHASE_S: Final = 0.02
-"""Devices are first connected to this long after one another."""
+"""Devices are first connected to this long after one another ..."""
+LAST_PHASE_S: Final = 2.0
+"""... and the last of many so long after the first: nobody watches a device before."""
 
 
 class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +90,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
     publisher: PublisherConfig
     api: ApiConfig
     cells: CellPlan
+    watchdog: WatchdogSection
 
 
 def data_directory() -> Path:
@@ -127,25 +146,33 @@ class _Reader:
     def __init__(self, judge: Judge, directory: Path) -> None:
         self._judge = judge
         self._directory = directory
-        self._profiles: dict[str, Profile | None] = {}
+        self._profiles: dict[str, AnyProfile | None] = {}
+        self._tracing = TracingConfig()
+        self._phase_s = PHASE_S
 
     def site(self, data: dict[str, Any]) -> SiteConfig | None:
         judge = self._judge
         judge.refuse_unknown("", data, SECTIONS)
         site_id, state_dir = self._identity(judge.table(data, "site"))
         level = self._level(judge.table(data, "log"))
-        limits, max_ttl_s = self._limits(judge.table(data, "safety"))
-        found = [self._device(n, raw, limits) for n, raw in enumerate(self._devices_of(data))]
+        tracing = judge.struct("tracing", TracingConfig, judge.table(data, "tracing"), {})
+        self._tracing = tracing or self._tracing
+        limits, of_site = self._limits(judge.table(data, "safety"))
+        tables = self._devices_of(data)
+        found = [self._device(n, raw, limits, state_dir) for n, raw in enumerate(tables)]
         devices = [device for device in found if device is not None]
         slowest_s = max((device.inverter.poll_s for device in devices), default=0.0)
         dispatched = tuple(device.dispatched for device in devices)
         parts = {
-            "safety": self._safety(max_ttl_s, state_dir, devices),
+            "safety": self._safety(of_site, state_dir, devices),
             "detector": self._detector(judge.table(data, "detector"), state_dir),
             "dispatcher": self._dispatcher(judge.table(data, "dispatcher"), dispatched, slowest_s),
             "publisher": self._publisher(judge.table(data, "publisher"), site_id, state_dir),
-            "api": self._api(judge.table(data, "api"), site_id, slowest_s),
+            "api": self._api(judge.table(data, "api"), site_id, state_dir, slowest_s),
             "cells": judge.struct("cells", CellPlan, judge.table(data, "cells"), {}),
+            "watchdog": judge.struct(
+                "watchdog", WatchdogSection, judge.table(data, "watchdog"), {}
+            ),
         }
         self._refuse_long_requests(parts["safety"], parts["dispatcher"])
         if judge.faults or None in parts.values():
@@ -181,8 +208,8 @@ class _Reader:
         return self._judge.choice("log.level", log.get("level", "info"), LEVELS)
 
     def _limits(self, section: dict[str, Any]) -> tuple[DeviceLimits, dict[str, Any]]:
-        """Return the site's limits (the defaults if they are wrong), and what is said of `max_ttl_s`."""
-        own = {key: section.pop(key) for key in SAFETY_KEYS if key in section}
+        """Return the limits of its devices (the defaults if they are wrong), and what is said of the whole site."""
+        own: dict[str, Any] = {key: section.pop(key) for key in SAFETY_KEYS if key in section}
         limits = self._judge.struct("safety", DeviceLimits, section, {}, also=SAFETY_KEYS)
         return limits or DeviceLimits(), own
 
@@ -195,10 +222,13 @@ class _Reader:
         if not devices:
             what = "there are none: write [[devices]] with id and host, or set INVERTER_IP"
             self._judge.fault("devices", what)
-        self._refuse_duplicates(devices)
+        refuse_duplicates(self._judge, devices)
+        self._phase_s = min(PHASE_S, LAST_PHASE_S / max(len(devices), 1))
         return devices
 
-    def _device(self, index: int, raw: dict[str, Any], site: DeviceLimits) -> _Device | None:
+    def _device(
+        self, index: int, raw: dict[str, Any], site: DeviceLimits, state_dir: str
+    ) -> _Device | None:
         judge, path = self._judge, f"devices[{index}]"
         rest = {key: value for key, value in raw.items() if key not in DEVICE_KEYS}
         device_id = judge.name(f"{path}.id", raw.get("id"), hint="a short name such as INV-1")
@@ -220,16 +250,35 @@ class _Reader:
             "device_id": device_id or "x",
             "host": "x",
             "profile": stand_in,
-            "phase_s": PHASE_S * index,
+            "phase_s": self._phase_s * index,
+            "state_dir": state_dir,
+            "traced": bool(self._tracing.endpoint),
+            "traced_polls": self._tracing.polls,
         }
+        if isinstance(rest.get("tls"), dict):
+            rest["tls"] = self._resolved_tls(rest["tls"])
         inverter = judge.struct(
-            path, InverterConfig, rest, base, hidden=("device_id",), also=DEVICE_KEYS
+            path, InverterConfig, rest, base, hidden=DEVICE_HIDDEN, also=DEVICE_KEYS
         )
+        self._refuse_unusable_tls(path, inverter)
         dispatched = self._dispatched(path, raw, device_id or "x", limits or site)
         if inverter is None or limits is None or profile is None or dispatched is None:
             return None
         self._refuse_slow_poll(path, inverter, limits)
         return _Device(path, inverter, limits, dispatched)
+
+    def _resolved_tls(self, tls: dict[str, Any]) -> dict[str, Any]:
+        files = {key: tls[key] for key in TLS_FILES if isinstance(tls.get(key), str) and tls[key]}
+        return {**tls, **{key: self._resolve(file) for key, file in files.items()}}
+
+    def _refuse_unusable_tls(self, path: str, inverter: InverterConfig | None) -> None:
+        """Certificates are tried before anything is started, not when the device is first asked."""
+        if inverter is None or inverter.tls is None:
+            return
+        try:
+            tls_context(inverter.tls)
+        except TlsFileError as error:
+            self._judge.fault(path, str(error))
 
     def _own_limits(self, path: str, raw: dict[str, Any]) -> dict[str, Any]:
         own = raw.get("safety", {})
@@ -259,7 +308,7 @@ class _Reader:
                 f" {OUTER_BOUNDS['stale_after_s'].high:g})",
             )
 
-    def _profile(self, path: str, name: object) -> Profile | None:
+    def _profile(self, path: str, name: object) -> AnyProfile | None:
         if not isinstance(name, str):
             self._judge.refuse(f"{path}.profile", name, "expected the name of a profile, as text")
             return None
@@ -273,7 +322,7 @@ class _Reader:
                 self._judge.fault(f"{path}.profile", str(error))
         return self._profiles[name]
 
-    def _default_profile(self) -> Profile | None:
+    def _default_profile(self) -> AnyProfile | None:
         """Return what the keys of a device can be judged with while its own profile cannot be read."""
         try:
             return load_profile(DEFAULT_PROFILE, data_directory() / "profiles")
@@ -281,11 +330,12 @@ class _Reader:
             return None
 
     def _safety(
-        self, max_ttl_s: dict[str, Any], state_dir: str, devices: list[_Device]
+        self, of_site: dict[str, Any], state_dir: str, devices: list[_Device]
     ) -> SafetyConfig | None:
         limits = {device.inverter.device_id: device.limits for device in devices}
-        base = {"state_dir": state_dir, "devices": limits}
-        return self._judge.struct("safety", SafetyConfig, max_ttl_s, base)
+        traced = bool(self._tracing.endpoint)
+        base = {"state_dir": state_dir, "devices": limits, "traced": traced}
+        return self._judge.struct("safety", SafetyConfig, of_site, base)
 
     def _detector(self, section: dict[str, Any], state_dir: str) -> DetectorConfig | None:
         base = {"state_dir": str(Path(state_dir) / "models")}
@@ -300,7 +350,11 @@ class _Reader:
         if isinstance(section.get("prices_path"), str):
             section["prices_path"] = self._resolve(section["prices_path"])
         usual = DispatcherConfig()
-        base = {"devices": devices, "sample_age_s": max(usual.sample_age_s, POLLS * slowest_s)}
+        base = {
+            "devices": devices,
+            "sample_age_s": max(usual.sample_age_s, POLLS * slowest_s),
+            "traced": bool(self._tracing.endpoint),
+        }
         built = self._judge.struct(
             "dispatcher", DispatcherConfig, section, base, hidden=DISPATCHER_HIDDEN
         )
@@ -310,14 +364,14 @@ class _Reader:
     def _publisher(
         self, section: dict[str, Any], site_id: str, state_dir: str
     ) -> PublisherConfig | None:
-        base = {"site_id": site_id or "x", "state_dir": state_dir}
-        return self._judge.struct(
-            "publisher", PublisherConfig, section, base, hidden=PUBLISHER_HIDDEN
-        )
+        base = {"site_id": site_id or "x", "state_dir": state_dir, "tracing": self._tracing}
+        return read_publisher(self._judge, section, base, self._resolve, hidden=PUBLISHER_HIDDEN)
 
-    def _api(self, section: dict[str, Any], site_id: str, slowest_s: float) -> ApiConfig | None:
+    def _api(
+        self, section: dict[str, Any], site_id: str, state_dir: str, slowest_s: float
+    ) -> ApiConfig | None:
         usual = ApiConfig(site_id=site_id or "x")
-        base = {"site_id": usual.site_id} | {
+        base = {"site_id": usual.site_id, "state_dir": state_dir} | {
             key: max(getattr(usual, key), POLLS * slowest_s) for key in API_AGES
         }
         built = self._judge.struct("api", ApiConfig, section, base, hidden=API_HIDDEN)
@@ -342,21 +396,6 @@ class _Reader:
         ):
             why = f"expected at most safety.max_ttl_s = {safety.max_ttl_s:g}, or every request is refused"
             self._judge.refuse("dispatcher.ttl_s", dispatcher.ttl_s, why)
-
-    def _refuse_duplicates(self, devices: list[dict[str, Any]]) -> None:
-        ids: dict[object, int] = {}
-        places: dict[object, int] = {}
-        for index, device in enumerate(devices):
-            first = ids.setdefault(repr(device.get("id", index)), index)
-            if first < index:
-                what = f"{shown(device['id'])} is taken by devices[{first}]: ids must differ"
-                self._judge.fault(f"devices[{index}].id", what)
-            host, port, unit = (device.get(key) for key in ("host", "port", "unit_id"))
-            place = f"{host}:{502 if port is None else port} unit {1 if unit is None else unit}"
-            first = places.setdefault(place.lower(), index) if host else index
-            if first < index:
-                what = f"{place} is the address of devices[{first}] already"
-                self._judge.fault(f"devices[{index}].host", what)
 
     def _resolve(self, path: str) -> str:
         """Return a path that is absolute: what is relative in a file is so to the file's folder."""

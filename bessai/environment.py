@@ -21,16 +21,16 @@ ENVIRONMENT = (
     Setting("LOG_LEVEL", "log.level"),
     Setting("HEALTH_HOST", "api.host"),
     Setting("HEALTH_PORT", "api.port", whole_number=True),
+    Setting("GCP_PROJECT_ID", "publisher.pubsub.project_id"),
+    Setting("GCP_PUBSUB_TOPIC", "publisher.pubsub.topic"),
+    Setting("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.endpoint"),
     Setting("INVERTER_IP", "devices[0].host"),
     Setting("INVERTER_PORT", "devices[0].port", whole_number=True),
     Setting("INVERTER_UNIT_ID", "devices[0].unit_id", whole_number=True),
     Setting("INVERTER_PROFILE", "devices[0].profile"),
 )
-_NOT_YET = {
-    "GCP_PROJECT_ID": "this version has no Pub/Sub sink, only the file sink: unset it",
-    "GCP_PUBSUB_TOPIC": "this version has no Pub/Sub sink, only the file sink: unset it",
-    "OTEL_EXPORTER_OTLP_ENDPOINT": "this version exports no traces: unset it",
-}
+_PROJECT = "GCP_PROJECT_ID"
+"""Naming a project chooses its sink too, unless the file chooses one."""
 _FIRST_ID = "inverter-1"
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
@@ -44,11 +44,7 @@ def apply_environment(
 
     Returns the settings that were used, by the key they override, and what is wrong with the variables.
     """
-    complaints = [
-        (f"environment variable {name}", f"{environment[name]!r} is set, but {why}")
-        for name, why in _NOT_YET.items()
-        if environment.get(name, "").strip()
-    ]
+    complaints: list[Complaint] = []
     used: dict[str, Setting] = {}
     for setting in ENVIRONMENT:
         text = environment.get(setting.variable, "").strip()
@@ -69,9 +65,11 @@ def _apply(setting: Setting, text: str, data: dict[str, Any], given: Mapping[str
         if not _WHOLE_NUMBER.fullmatch(text):
             return f"{text!r} is not a whole number"
         value = int(text)
-    section, _, key = setting.path.partition(".")
+    section, _, key = setting.path.rpartition(".")
     if section != "devices[0]":
-        table = data.setdefault(section, {})
+        table = _table(data, section)
+        if setting.variable == _PROJECT:
+            _choose_pubsub(data)
     else:
         devices = data.setdefault("devices", [])
         if not isinstance(devices, list):
@@ -86,3 +84,19 @@ def _apply(setting: Setting, text: str, data: dict[str, Any], given: Mapping[str
     if isinstance(table, dict):
         table[key] = value
     return ""
+
+
+def _table(data: dict[str, Any], path: str) -> object:
+    """Return the table at `path`, made if it is absent; what the file says instead of a table is told elsewhere."""
+    table: object = data
+    for name in path.split("."):
+        if not isinstance(table, dict):
+            return None
+        table = table.setdefault(name, {})
+    return table
+
+
+def _choose_pubsub(data: dict[str, Any]) -> None:
+    publisher = data.get("publisher")
+    if isinstance(publisher, dict):
+        publisher.setdefault("sink", "pubsub")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import enum
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -139,6 +140,11 @@ class Judge:
             for struct in (part for part in (kind, *get_args(kind)) if _is_struct(part)):
                 names = [field.name for field in msgspec.structs.fields(struct)]
                 self.refuse_unknown(path, value, names)
+        if isinstance(kind, type) and issubclass(kind, enum.Enum):
+            choices = [str(member.value) for member in kind]
+            if value not in choices:
+                self.refuse(path, value, f"choose one of {', '.join(choices)}")
+                return False
         if isinstance(value, float) and not math.isfinite(value):
             self.refuse(path, value, "expected a finite number")
             return False

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -26,7 +27,9 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import msgspec
 
+from bessai.config import DEFAULT_PROFILE, data_directory
 from bessai.simulator.control import SimulatorClient
+from bessai.simulator.kinds import DeviceKind
 from bessai.simulator.record import ExposureRecord, WriteRecord
 from bessai.simulator.site import Ready
 
@@ -34,7 +37,10 @@ FORCED_MODE = 47100
 """Huawei register "forcible charge/discharge": 0 stop, 1 charge, 2 discharge."""
 _DISCHARGE = {"forced_mode": 2, "forced_period_min": 30, "forced_discharge_power_w": 2000}
 _DISCHARGING_W = 500.0
-_EAGER = {"battery.response_time_constant_s": 0.0, "discharge_cutoff_soc_pct": 0.0}
+_AT_ONCE = {"battery.response_time_constant_s": 0.0}
+_UNPROTECTED = {"discharge_cutoff_soc_pct": 0.0}
+_NO_PAUSES = {"connect_delay_s": 0.0, "gap_s": 0.0}
+"""Simulated devices need none, unless they have manners."""
 SOC_REGISTERS = ("esu1_soc_pct", "storage_soc_pct")
 _NS_PER_S = 1_000_000_000
 _T = TypeVar("_T")
@@ -76,31 +82,38 @@ class SimulatedSite:
     """A simulator process and its control channel."""
 
     def __init__(
-        self, directory: Path, *, devices: int = 3, settings: Mapping[str, float] | None = None
+        self,
+        directory: Path,
+        *,
+        devices: int = 3,
+        kind: DeviceKind = DeviceKind.HUAWEI,
+        plan: Path | None = None,
+        settings: Mapping[str, float] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
-        """Describe a site whose log goes to `directory`; `settings` are start values of every device.
+        """Describe a site of `kind` that suffers `plan`; `settings` are start values of every device.
 
-        Unless they say otherwise, batteries follow commands at once and do not protect themselves from deep discharge:
-        only the gateway does.
+        `options` are more options of `bessai simulate`.
+
+        Its log goes to `directory`. Unless the settings say otherwise, batteries follow commands at once, and those of
+        Huawei do not protect themselves from deep discharge: only the gateway does.
         """
+        self.kind = kind
         self._log = directory / "simulator.log"
-        self._devices = devices
-        self._settings = {**_EAGER, **(settings or {})}
+        eager = {**_AT_ONCE, **(_UNPROTECTED if kind is DeviceKind.HUAWEI else {})}
+        self._options = [
+            f"--devices={devices}",
+            f"--kind={kind.value}",
+            *([] if plan is None else [f"--plan={plan}"]),
+            *(f"--set={name}={value}" for name, value in {**eager, **(settings or {})}.items()),
+            *options,
+        ]
 
     def __enter__(self) -> Self:
         """Start the simulator and wait until it listens."""
-        options = [f"--set={name}={value}" for name, value in self._settings.items()]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [
-                    sys.executable,
-                    "-m",
-                    "bessai.simulator",
-                    f"--devices={self._devices}",
-                    "--port=0",
-                    "--json",
-                    *options,
-                ],
+                [sys.executable, "-m", "bessai.simulator", "--port=0", "--json", *self._options],
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
@@ -117,6 +130,11 @@ class SimulatedSite:
         """End the simulator."""
         self.client.close()
         _end(self._process)
+
+    @property
+    def pid(self) -> int:
+        """The simulator's process."""
+        return self._process.pid
 
     @property
     def names(self) -> list[str]:
@@ -150,8 +168,17 @@ class SimulatedSite:
         return writes[-1].index + 1 if writes else 0
 
     def mend(self, device: str) -> None:
-        """Give `device` a healthy battery at rest again."""
-        self.client.set_state(device, soc_pct=50.0, temperature_c=25.0, forced_mode=0)
+        """Give `device` a healthy battery at rest again, and wait until a client has read that it is half full.
+
+        Only then is the next breach a new one for the gateway, and not what it has just stopped going on.
+        """
+        was_pct = self.client.truth(device).soc_pct
+        exposure = self.client.set_state(device, soc_pct=50.0, temperature_c=25.0, forced_mode=0)
+        if abs(was_pct - 50.0) > 1.0:
+            wait_for(
+                f"the mended {device} to be read",
+                lambda: SOC_REGISTERS[0] in self.client.exposures(device, exposure)[0].registers,
+            )
 
     def answer(self, breach: Breach, *, timeout_s: float = 10.0) -> WriteRecord:
         """Return the write that ended the forced discharge.
@@ -212,13 +239,19 @@ class Gateway:
         directory: Path,
         *,
         poll_s: float = 0.1,
+        profile: str = "",
+        keys: Mapping[str, float] | None = None,
         extra: str = "",
         command: Sequence[str] = (),
+        takes_orders: bool = True,
     ) -> None:
         """Describe a gateway with its state, log and chaos orders in `directory`.
 
-        `extra` is appended to the configuration (TOML); `command` replaces `bessai run` by a program that takes the
-        same options.
+        One that takes no orders costs what it would at a site: with hundreds of devices, looking for them does not.
+
+        `profile` is that of every device, by default `credulous_profile`; `keys` are more keys of every device. `extra`
+        is appended to the configuration (TOML), so that keys before its first section are those of the last device;
+        `command` replaces `bessai run` by a program that takes the same options.
         """
         self.directory = directory
         self.state_dir = directory / "state"
@@ -227,8 +260,15 @@ class Gateway:
         self.port = free_port()
         self.config = directory / "site.toml"
         self._command = list(command) or [sys.executable, "-m", "bessai", "run"]
+        self._command += [f"--config={self.config}"]
+        self._command += [f"--chaos-dir={self.chaos_dir}"] if takes_orders else []
+        if not profile:
+            credulous = directory / "credulous.toml"
+            credulous.write_text(credulous_profile(), encoding="utf-8")
+            profile = str(credulous)
+        of_device = {"profile": profile, "poll_s": poll_s, **_NO_PAUSES, **(keys or {})}
         self.config.write_text(
-            _site_toml(site, self.state_dir, self.port, poll_s) + extra, encoding="utf-8"
+            _site_toml(site, self.state_dir, self.port, of_device) + extra, encoding="utf-8"
         )
 
     def __enter__(self) -> Self:
@@ -250,7 +290,7 @@ class Gateway:
         self.chaos_dir.mkdir(exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own program
-                [*self._command, f"--config={self.config}", f"--chaos-dir={self.chaos_dir}"],
+                self._command,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "LOG_LEVEL": "info"},
@@ -292,15 +332,25 @@ class Gateway:
 
     def order(self, actor: str, fault: str) -> None:
         """Have `actor` suffer `fault` (see `bessai.chaos`)."""
-        path = self.chaos_dir / f"{actor.replace('/', '_')}.fault"
+        path = self.order_file(actor)
         fresh = path.with_suffix(".new")
         fresh.write_text(fault, encoding="utf-8")
         fresh.rename(path)
+
+    def order_file(self, actor: str) -> Path:
+        """Return the file that holds an order until `actor` takes it."""
+        return self.chaos_dir / f"{actor.replace('/', '_')}.fault"
 
     def pid_of(self, cell: str) -> int:
         """Return the process id of a running cell."""
         health = self.wait_until(f"cell {cell} runs", lambda h: h["cells"].get(cell, {}).get("pid"))
         return int(health["cells"][cell]["pid"])
+
+    def pids(self) -> list[int]:
+        """Return the process ids of root and of every running cell."""
+        health = self.wait_until("an answer", lambda health: health["cells"])
+        cells = [cell["pid"] for cell in health["cells"].values() if cell.get("pid")]
+        return [self.process.pid, *cells]
 
     def signal_cell(self, cell: str, number: signal.Signals) -> int:
         """Send a signal to a cell and return its process id."""
@@ -330,7 +380,22 @@ def _end(process: subprocess.Popen[bytes], *, patience_s: float = 15.0) -> None:
         process.stdout.close()
 
 
-def _site_toml(site: SimulatedSite, state_dir: Path, port: int, poll_s: float) -> str:
+def usual_profile() -> str:
+    """Return the text of the profile that a device has unless it is told otherwise."""
+    return (data_directory() / "profiles" / f"{DEFAULT_PROFILE}.toml").read_text(encoding="utf-8")
+
+
+def credulous_profile() -> str:
+    """Return the usual profile without its checks of plausibility, and blind to foreign writes.
+
+    Breaches here empty and fill a battery within one poll, as none can: the checks would call that no measurement at
+    all, and believe it two minutes later only. And they force power as a foreign master does: that is ended at once.
+    """
+    text = usual_profile().partition("\n[plausibility]")[0]
+    return re.sub(r"^watched = \[.*?^\]\n", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def _site_toml(site: SimulatedSite, state_dir: Path, port: int, keys: Mapping[str, object]) -> str:
     lines = [
         "[site]",
         'id = "SITE-TEST"',
@@ -347,9 +412,7 @@ def _site_toml(site: SimulatedSite, state_dir: Path, port: int, poll_s: float) -
             f'host = "{device.host}"',
             f"port = {device.port}",
             f"unit_id = {device.unit}",
-            f"poll_s = {poll_s}",
-            "connect_delay_s = 0.0",
-            "gap_s = 0.0",
+            *(f"{key} = {json.dumps(value)}" for key, value in keys.items()),
             "",
         ]
     return "\n".join(lines)

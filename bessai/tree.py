@@ -5,9 +5,12 @@ The order is the starting order: safety before the devices it judges, control be
 
 from __future__ import annotations
 
+import zlib
+
 import msgspec
 
 from actors.api.config import ExpectedCell
+from actors.inverter.config import InverterConfig, encode_config
 from actors.messages import (
     API,
     DETECTOR,
@@ -17,6 +20,7 @@ from actors.messages import (
     WATCHDOG,
     inverter_address,
 )
+from actors.unacked import LEAST_WINDOW, WINDOW
 from actors.watchdog.config import WatchdogConfig
 from bessai.cells import CONTROL, DEGRADABLE, TRAINER
 from bessai.config import SiteConfig
@@ -27,6 +31,7 @@ from supervision.spec import (
     CellSpec,
     ChildSpec,
     Intensity,
+    MailboxSpec,
     OnExceeded,
     Restart,
 )
@@ -39,8 +44,20 @@ REPORTERS = (API, WATCHDOG)
 CONTROL_SWITCH_INTERVAL_S = 0.0005
 """A tenth of CPython's default: a thread with a limit to enforce does not wait for one that decodes."""
 _CONTROL_MEMORY_MB = 256
+_INVERTER_TICK_S = 0.5
+"""An InverterActor asks to be woken when something is due; this only shows that it lives."""
+_ORDERS_S = 0.05
+"""How often an actor looks for a fault that was ordered."""
 _STOP_MARGIN_S = 0.5
-"""Devices are left safe one after the other: a cell given less than their sum would leave the last ones as they are."""
+"""For what a stop takes beside the waiting for devices."""
+_NICE = {API: 5, DETECTOR: 5, DISPATCHER: 5, PUBLISHER: 5, TRAINER: 10}
+"""When the processors are short, control comes first: 5 leaves a third of its share, 10 a tenth."""
+_UNACKED_KB = 48 << 10
+"""What all devices together may keep of samples that are not yet durable; each has its share of it."""
+_UNDER_WAY = 2048
+"""Samples of all devices that are on their way to the spool at once: half of what the link of a cell holds."""
+_PUBLISHER_MAILBOX = MailboxSpec(telemetry=8192)
+"""After a restart hundreds of devices send again at once."""
 _MEMORY_MB = {API: 256, DETECTOR: 512, DISPATCHER: 512, PUBLISHER: 256, TRAINER: 1536}
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -53,18 +70,17 @@ def site_cells(config: SiteConfig, *, chaos_dir: str | None = None) -> tuple[Cel
 
 
 def _control(config: SiteConfig) -> CellSpec:
-    inverters = [
-        ChildSpec(
-            name=inverter_address(device.device_id),
-            factory="actors.inverter.actor:build",
-            config=msgspec.msgpack.encode(device),
-            on_exceeded=OnExceeded.QUARANTINE,
-            tick_s=min(0.02, device.poll_s / 4),
-            liveness_s=1.0,
-            shutdown_s=device.stop_timeout_s + _STOP_MARGIN_S,
+    profiles: dict[str, bytes] = {}
+    share_kb = max(_UNACKED_KB // max(len(config.devices), 1), 16)
+    devices = [
+        msgspec.structs.replace(
+            device,
+            unacked_kb=min(device.unacked_kb, share_kb),
+            unacked_window=min(device.unacked_window, _window(len(config.devices))),
         )
         for device in config.devices
     ]
+    inverters = [_inverter(device, profiles) for device in devices]
     critical = (SAFETY, *(inverter.name for inverter in inverters))
     children = (
         ChildSpec(
@@ -87,10 +103,43 @@ def _control(config: SiteConfig) -> CellSpec:
         kind=CellKind.CRITICAL,
         codec=CODEC,
         children=children,
-        shutdown_s=sum(child.shutdown_s for child in children) + _STOP_MARGIN_S,
+        shutdown_s=_shutdown_s(children),
         switch_interval_s=CONTROL_SWITCH_INTERVAL_S,
-        memory_limit_mb=_memory(config, CONTROL, _CONTROL_MEMORY_MB),
+        memory_limit_mb=_memory(config, CONTROL, _CONTROL_MEMORY_MB + len(devices) // 2),
+        realtime=config.cells.control_realtime,
         environment=_environment(config),
+        shared=profiles,
+    )
+
+
+def _window(devices: int) -> int:
+    """Return how many samples of each device may be on their way to the spool at once."""
+    return min(max(_UNDER_WAY // max(devices, 1), LEAST_WINDOW), WINDOW)
+
+
+def _shutdown_s(children: tuple[ChildSpec, ...]) -> float:
+    """Return what a stop may take: pooled actors, that is devices, stop together, the others one after the other."""
+    together_s = max((child.shutdown_s for child in children if child.pooled), default=0.0)
+    apart_s = sum(child.shutdown_s for child in children if not child.pooled)
+    return together_s + apart_s + _STOP_MARGIN_S
+
+
+def _inverter(device: InverterConfig, profiles: dict[str, bytes]) -> ChildSpec:
+    """Return the child for a device; its profile is added to `profiles`, once for all devices that have it."""
+    own, profile = encode_config(device)
+    key = f"{device.profile.name} {zlib.crc32(profile):08x}"
+    profiles[key] = profile
+    return ChildSpec(
+        name=inverter_address(device.device_id),
+        factory="actors.inverter.actor:build",
+        config=own,
+        shared=key,
+        on_exceeded=OnExceeded.QUARANTINE,
+        tick_s=_INVERTER_TICK_S,
+        tick_when_idle=True,
+        pooled=True,
+        liveness_s=1.0,
+        shutdown_s=device.stop_timeout_s + _STOP_MARGIN_S,
     )
 
 
@@ -106,6 +155,8 @@ def _degradable(config: SiteConfig) -> list[CellSpec]:
             intensity=Intensity(max_restarts=6, window_s=30.0),
             memory_limit_mb=_memory(config, cell, sum(_MEMORY_MB[actor] for actor in actors)),
             environment=_environment(config) | _ONE_THREAD,
+            listens_last=PUBLISHER in actors,
+            nice=min(_NICE[actor] for actor in actors),
         )
         for cell, actors in hosted.items()
     ]
@@ -120,6 +171,7 @@ def _child(actor: str, config: SiteConfig) -> ChildSpec:
         tick_s=0.2,
         liveness_s=config.cells.hung_after_s,
         start_s=60.0,
+        mailbox=_PUBLISHER_MAILBOX if actor == PUBLISHER else MailboxSpec(),
     )
 
 
@@ -142,6 +194,7 @@ def _trainer(config: SiteConfig) -> CellSpec:
         liveness_s=30.0,
         start_s=60.0,
         memory_limit_mb=_memory(config, TRAINER, _MEMORY_MB[TRAINER]),
+        nice=_NICE[TRAINER],
         environment=_environment(config) | _ONE_THREAD,
     )
 
@@ -175,7 +228,11 @@ def _with_chaos(cell: CellSpec, directory: str) -> CellSpec:
             name=child.name, factory=child.factory, config=child.config, directory=directory
         )
         return msgspec.structs.replace(
-            child, factory="bessai.chaos:build", config=msgspec.msgpack.encode(chaos)
+            child,
+            factory="bessai.chaos:build",
+            config=msgspec.msgpack.encode(chaos),
+            tick_s=min(child.tick_s, _ORDERS_S),
+            tick_when_idle=False,
         )
 
     return _with_children(cell, tuple(wrapped(child) for child in cell.children))

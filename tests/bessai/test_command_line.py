@@ -19,7 +19,8 @@ from actors.safety.latch import LatchKind, LatchRecord, append
 from bessai.cli import MISUSED, UNUSABLE, main
 from bessai.testing import Gateway, SimulatedSite, free_port, wait_for
 
-COMMANDS = ("run", "check", "demo", "simulate", "version", "latch", "completion")
+COMMANDS = ("run", "check", "demo", "simulate", "version", "latch", "originals", "completion")
+DEMO = (sys.executable, "-m", "bessai", "demo", "--devices=2", "--health-port=0")
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -40,7 +41,9 @@ def bessai(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), ("latch", "reset")])
+@pytest.mark.parametrize(
+    "command", [(), *((name,) for name in COMMANDS), ("latch", "reset"), ("originals", "restore")]
+)
 def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(main, [*command, "--help"])
     assert shown.exit_code == 0
@@ -187,7 +190,9 @@ def test_a_trip_is_listed_and_reset_with_a_reason(tmp_path: Path) -> None:
     options = ["--state-dir", str(tmp_path)]
     run = CliRunner()
     assert "d1: tripped" in run.invoke(main, ["latch", "list", *options]).output
-    reset = ["latch", "reset", *options, "d1", "--reason", "fan replaced", "--operator", "ana"]
+    reset = ["latch", "reset", *options, "d1", "--reason", "fan replaced", "--operator", ""]
+    assert "say who resets the trip and why, with --operator" in run.invoke(main, reset).output
+    reset[-1] = "ana"
     assert run.invoke(main, reset).output == "d1: reset by ana\n"
     assert "nothing is latched" in run.invoke(main, ["latch", "list", *options]).output
     again = run.invoke(main, reset)
@@ -205,12 +210,26 @@ def test_the_log_is_one_json_object_a_line(site: SimulatedSite, tmp_path: Path) 
 
 
 def test_the_demonstration_runs_shows_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    shown = bessai(
-        "demo", "--devices=2", "--health-port=0", "--duration=8", f"--state-dir={tmp_path}"
-    )
+    with subprocess.Popen(
+        [*DEMO, f"--state-dir={tmp_path}"], stdout=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        shown = ""
+        while "  healthy | d1 " not in shown:
+            line = demo.stdout.readline()
+            assert line, shown
+            shown += line
+        demo.send_signal(signal.SIGINT)
+        shown += demo.stdout.read()
+    assert demo.returncode == 0, shown
+    assert "cells:    control " in shown
+    wait_for("the end of all its processes", lambda: not _mentioning(str(tmp_path)))
+
+
+def test_the_demonstration_ends_by_itself_when_its_time_is_over(tmp_path: Path) -> None:
+    shown = bessai(*DEMO[3:], "--duration=1", f"--state-dir={tmp_path}")
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    assert "healthy | d1 " in shown.stdout
-    assert "cells:    control " in shown.stdout
+    assert "stopping: every battery is left in its safe state first" in shown.stdout
     wait_for("the end of all its processes", lambda: not _mentioning(str(tmp_path)))
 
 

@@ -15,7 +15,8 @@ from actors.detector.config import DetectorConfig
 from actors.dispatcher.config import DispatcherConfig
 from actors.inverter.config import InverterConfig
 from actors.publisher.config import PublisherConfig
-from actors.safety.config import DeviceLimits
+from actors.publisher.sink_config import SinkKind
+from actors.safety.config import DeviceLimits, SiteLimits
 from bessai.cells import CellPlan
 from bessai.config import (
     SECTIONS,
@@ -67,7 +68,11 @@ def test_the_example_is_valid() -> None:
 
 def test_a_minimal_file_is_enough(tmp_path: Path) -> None:
     config = load(tmp_path, GOOD)
-    assert (config.site_id, config.devices[0].port, config.devices[0].unit_id) == ("S", 502, 1)
+    assert (config.site_id, config.devices[0].address().port, config.devices[0].unit()) == (
+        "S",
+        502,
+        1,
+    )
     assert config.devices[0].profile.name == "huawei_sun2000_luna2000"
 
 
@@ -185,7 +190,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ({"HEALTH_PORT": "99999"}, "environment variable HEALTH_PORT: 99999 is not allowed"),
         (
             {"GCP_PROJECT_ID": "p"},
-            "environment variable GCP_PROJECT_ID: 'p' is set, but this version",
+            "environment variable GCP_PROJECT_ID: 'p' is not allowed: expected the id of a Google",
         ),
         ({"LOG_LEVEL": "loud"}, "environment variable LOG_LEVEL: 'loud' is not allowed"),
         ({"INVERTER_PROFILE": "x"}, "environment variable INVERTER_PROFILE: "),
@@ -240,6 +245,10 @@ def test_every_variable_is_explained_to_the_user() -> None:
         (GOOD + "deadman_min = 0", "devices[0].deadman_min", "0 is not allowed: expected 1 to"),
         (GOOD + "rated_power_w = inf", "devices[0].rated_power_w", "expected a finite number"),
         (GOOD + "rated_power_w = 0", "devices[0].rated_power_w", "0.0 is not allowed"),
+        (GOOD + 'framing = "ascii"', "devices[0].framing", "choose one of tcp, rtu"),
+        (GOOD + 'tls = { ca = "no.pem" }', "devices[0]", "no.pem' is not a file"),
+        (GOOD + 'tls = { ca = "" }', "devices[0].tls", "ca is empty"),
+        (GOOD + 'tls = { kay = "x" }', "devices[0].tls.kay", "did you mean 'key'?"),
         (GOOD + "unit = 3", "devices[0].unit", "did you mean 'unit_id'?"),
         (GOOD + "[safety]\nmax_ttl = 3", "safety.max_ttl", "did you mean 'max_ttl_s'?"),
         (GOOD + "[safety]\ntrip_high_c = 61", "safety.trip_high_c", "61.0 is not allowed"),
@@ -279,6 +288,26 @@ def test_limits_that_contradict_one_another_are_told_once(tmp_path: Path) -> Non
     safety = "[safety]\nsoc_min_pct = 50\nsoc_max_pct = 52\n"
     (told,) = faults(tmp_path, GOOD + safety)
     assert "safety.soc_min_pct: 50.0 is not allowed: expected at most soc_max_pct - 4 = 48" in told
+
+
+def test_limits_of_the_site_are_those_of_all_devices_together(tmp_path: Path) -> None:
+    config = load(tmp_path, GOOD + "[safety]\nsite_import_max_w = 0\n")
+    assert config.safety.site == SiteLimits(import_max_w=0.0, meters=("INV-1",))
+
+
+def test_a_limit_of_the_site_that_no_meter_measures_is_refused(tmp_path: Path) -> None:
+    two = GOOD + '[[devices]]\nid = "INV-2"\nhost = "10.0.0.2"\n[safety]\n'
+    (unmeasured,) = faults(tmp_path, two + "site_export_max_w = 5000.0\n")
+    (stranger,) = faults(tmp_path, two + 'site_meters = ["INV-3"]\n')
+    told = "safety.site_export_max_w: 5000.0 is not allowed: expected site_meters beside it"
+    assert told in unmeasured
+    assert "site_meters" in stranger
+    assert "INV-3" in stranger
+
+
+def test_a_device_has_no_limits_of_the_site(tmp_path: Path) -> None:
+    (told,) = faults(tmp_path, GOOD + "[devices.safety]\nsite_import_max_w = 1\n")
+    assert "devices[0].safety.site_import_max_w: is not a key here" in told
 
 
 def test_a_slow_device_moves_the_ages_that_must_exceed_its_poll(tmp_path: Path) -> None:
@@ -362,3 +391,60 @@ def test_whatever_is_written_is_either_accepted_or_explained(
     judge = Judge("site.toml", {})
     config = _Reader(judge, Path()).site({"devices": devices, **data})
     assert (config is None) == bool(judge.faults)
+
+
+def test_a_project_alone_chooses_its_topic_and_the_sink(tmp_path: Path) -> None:
+    publisher = load(tmp_path, GOOD, GCP_PROJECT_ID="my-project").publisher
+
+    assert publisher.sink is SinkKind.PUBSUB
+    assert publisher.pubsub is not None
+    assert publisher.pubsub.topic_path == "projects/my-project/topics/bessai-telemetry"
+
+
+def test_a_sink_that_the_file_chooses_is_kept(tmp_path: Path) -> None:
+    text = GOOD + "[publisher]\nsink = 'file'\n"
+
+    assert load(tmp_path, text, GCP_PROJECT_ID="my-project").publisher.sink is SinkKind.FILE
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("sink = 'pubsub'", "site.toml: publisher.sink: 'pubsub' is not allowed: write [publisher"),
+        ("pubsub = {}", "site.toml: publisher.pubsub.project_id: is missing"),
+        (
+            "[publisher.mqtt]\nhost = 'h'\nprefix = 'a/#'",
+            "site.toml: publisher.mqtt.prefix: 'a/#' is not allowed: expected the beginning",
+        ),
+        (
+            "[publisher.mqtt]\nhost = 'h'\npassword_file = '/no/such'",
+            "site.toml: publisher.mqtt.password_file: '/no/such' is not allowed: there is no such",
+        ),
+        (
+            "[publisher.mqtt]\nhots = 'h'",
+            "site.toml: publisher.mqtt.hots: is not a key here; did you mean 'host'?",
+        ),
+        (
+            "[publisher.mqtt]\nhost = 'h'\n[publisher.commands]\nvia = 'mqtt'\nkeys = [{id = 'a', file = 'no'}]",
+            "site.toml: publisher.commands.keys: key 'a' in ",
+        ),
+        (
+            "[publisher.commands]\nvia = 'pubsub'\nkeys = [{id = 'a', file = 'no'}]",
+            "site.toml: publisher.commands.via: ",
+        ),
+    ],
+)
+def test_a_sink_that_cannot_work_is_named(tmp_path: Path, text: str, sentence: str) -> None:
+    told = faults(tmp_path, GOOD + "[publisher]\n" + text)
+    assert any(fault.startswith(sentence) for fault in told), told
+
+
+@pytest.mark.parametrize(("count", "step_s"), [(1, 0.02), (100, 0.02), (400, 0.005)])
+def test_devices_are_connected_one_after_another_within_two_seconds(
+    tmp_path: Path, count: int, step_s: float
+) -> None:
+    tables = [f"[[devices]]\nid = 'D{n}'\nhost = '10.1.{n // 200}.{n % 200}'" for n in range(count)]
+    site = load(tmp_path, "\n".join(["[site]", "id = 'S'", *tables]))
+    assert [device.phase_s for device in site.devices] == pytest.approx(
+        [step_s * n for n in range(count)]
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import re
 import tomllib
@@ -16,13 +17,17 @@ from actors.api.config import ApiConfig
 from actors.detector.config import DetectorConfig
 from actors.dispatcher.config import DispatcherConfig
 from actors.inverter.config import InverterConfig
+from actors.publisher.command_config import CommandsConfig
 from actors.publisher.config import PublisherConfig
+from actors.publisher.sink_config import MqttConfig, PubsubConfig
+from actors.publisher.tracing_config import TracingConfig
 from actors.safety.config import DeviceLimits
 from bessai import config as sections
 from bessai.cells import CellPlan
 from bessai.cli import EXIT_CODES
 from bessai.config import ConfigError, data_directory, load_config
 from bessai.environment import ENVIRONMENT
+from bessai.watchdogs import WatchdogSection
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 EXAMPLE = data_directory() / "site.example.toml"
@@ -46,13 +51,18 @@ def rows() -> Iterator[Row]:
 
 
 STRUCTS: dict[str, tuple[type[msgspec.Struct], tuple[str, ...]]] = {
-    "devices": (InverterConfig, ("device_id",)),
+    "devices": (InverterConfig, sections.DEVICE_HIDDEN),
     "safety": (DeviceLimits, ()),
     "detector": (DetectorConfig, sections.DETECTOR_HIDDEN),
     "dispatcher": (DispatcherConfig, sections.DISPATCHER_HIDDEN),
     "publisher": (PublisherConfig, sections.PUBLISHER_HIDDEN),
+    "publisher.pubsub": (PubsubConfig, ()),
+    "publisher.mqtt": (MqttConfig, ()),
+    "publisher.commands": (CommandsConfig, ()),
+    "tracing": (TracingConfig, ()),
     "api": (ApiConfig, sections.API_HIDDEN),
     "cells": (CellPlan, ()),
+    "watchdog": (WatchdogSection, ()),
 }
 ALSO: dict[str, set[str]] = {
     "site": set(sections.SITE_KEYS),
@@ -77,7 +87,9 @@ def keys(section: str) -> set[str]:
     return (names - set(hidden)) | ALSO.get(section, set())
 
 
-@pytest.mark.parametrize("section", sections.SECTIONS)
+@pytest.mark.parametrize(
+    "section", [*sections.SECTIONS, "publisher.pubsub", "publisher.mqtt", "publisher.commands"]
+)
 def test_the_document_names_every_key_of_a_section_and_no_other(section: str) -> None:
     assert {row.key for row in ROWS if row.section == section} == keys(section)
 
@@ -110,12 +122,16 @@ def test_the_example_with_every_default_written_out_is_the_same_site(tmp_path: P
 @pytest.mark.parametrize("row", [row for row in ROWS if row.section in STRUCTS], ids=str)
 def test_a_documented_default_is_the_default(row: Row) -> None:
     struct, _ = STRUCTS[row.section]
-    defaults = {field.name: field.default for field in msgspec.structs.fields(struct)}
+    defaults = {field.name: _plain(field.default) for field in msgspec.structs.fields(struct)}
     quoted = re.match(r"`([^`]+)`", row.default)
     if quoted is not None and row.key in defaults and row.key != "profile":
         assert json.loads(quoted[1]) == defaults[row.key]
     elif row.key in defaults and isinstance(defaults[row.key], int | float):
         assert row.key == "phase_s"  # it follows the device's place
+
+
+def _plain(default: object) -> object:
+    return default.value if isinstance(default, enum.Enum) else default
 
 
 @pytest.mark.parametrize(("row", "found"), RANGES, ids=str)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from actors.api.config import ApiConfig
+from actors.messages import PUBLISHER
 from bessai.config import SiteConfig, data_directory, load_config
 from bessai.tree import site_cells
 from supervision.spec import CellKind, CellSpec, OnExceeded
@@ -57,7 +58,32 @@ def test_there_is_time_to_leave_every_device_safe_before_the_cell_is_given_up(
     control = site_cells(msgspec.structs.replace(config, devices=(slow, config.devices[1])))[0]
     shutdown_s = {child.name: child.shutdown_s for child in control.children}
     assert shutdown_s["inverter/INV-1"] > 30.0
-    assert control.shutdown_s > sum(shutdown_s.values())
+    longest_s = shutdown_s["inverter/INV-1"] + shutdown_s["safety"] + shutdown_s["watchdog"]
+    assert longest_s < control.shutdown_s < longest_s + 1.0
+
+
+def test_control_comes_first_when_the_processors_are_short(config: SiteConfig) -> None:
+    nice = {cell.name: cell.nice for cell in site_cells(config)}
+    assert nice.pop("control") == 0
+    assert min(nice.values()) > 0
+    assert max(nice, key=lambda name: nice[name]) == "trainer"
+
+
+@pytest.mark.parametrize(("count", "window"), [(1, 32), (64, 32), (200, 10), (512, 4), (1000, 4)])
+def test_what_all_devices_send_again_at_once_fits_between_the_cells(
+    config: SiteConfig, count: int, window: int
+) -> None:
+    devices = tuple(
+        msgspec.structs.replace(config.devices[0], device_id=f"d{n}") for n in range(count)
+    )
+    control = site_cells(msgspec.structs.replace(config, devices=devices))[0]
+    own = [child.config for child in control.children if child.pooled]
+    assert {msgspec.msgpack.decode(each)["unacked_window"] for each in own} == {window}
+
+
+def test_the_publisher_hears_control_to_its_end(config: SiteConfig) -> None:
+    listening = [cell for cell in site_cells(config) if cell.listens_last]
+    assert [PUBLISHER in {child.name for child in cell.children} for cell in listening] == [True]
 
 
 def test_cells_get_what_they_need_from_the_environment(config: SiteConfig) -> None:
@@ -93,15 +119,13 @@ def test_faults_on_order_wrap_every_actor_and_change_no_name(config: SiteConfig)
 
 def test_every_actor_can_be_built_from_its_bytes(config: SiteConfig) -> None:
     """In a process of its own, since some of them load what this one must not."""
-    children = [
-        child for cell in site_cells(config) for child in cell.children if child.name != "safety"
-    ]
     code = (
         "import sys, msgspec\n"
-        "from supervision.spec import ChildSpec, load\n"
-        "for child in msgspec.msgpack.decode(sys.stdin.buffer.read(), type=list[ChildSpec]):\n"
-        "    load(child.factory)(child.config)\n"
+        "from supervision.spec import CellSpec, load\n"
+        "for cell in msgspec.msgpack.decode(sys.stdin.buffer.read(), type=list[CellSpec]):\n"
+        "    for child in cell.children:\n"
+        "        shared = [cell.shared[child.shared]] if child.shared else []\n"
+        "        child.name == 'safety' or load(child.factory)(child.config, *shared)\n"
     )
-    subprocess.run(
-        [sys.executable, "-c", code], input=msgspec.msgpack.encode(children), check=True, timeout=60
-    )
+    cells = msgspec.msgpack.encode(site_cells(config))
+    subprocess.run([sys.executable, "-c", code], input=cells, check=True, timeout=60)

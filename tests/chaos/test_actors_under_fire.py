@@ -76,7 +76,7 @@ def test_a_flood_drowns_nobody(calm: Arena, actor: str, receiver: str) -> None:
     before = lives(calm)
     calm.gateway.order(actor, f"flood {receiver} 3000")
     breach = calm.site.break_soc_limit("d1")
-    assert calm.site.answer_s(breach) < 1.0
+    assert calm.site.answer_s(breach) < IN_TIME_S["elsewhere"]
     assert lives(calm) == before
 
 
@@ -94,7 +94,9 @@ def test_control_loads_no_learning_no_http_server_and_no_cloud(calm: Arena) -> N
         "onnx",
         "onnxruntime",
         "numpy",
+        "google",
         "grpc",
+        "opentelemetry",
         "starlette",
         "uvicorn",
         "http",

@@ -17,7 +17,7 @@ FILES = {
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"),
     *("pyproject.toml", "Makefile", "Dockerfile", "compose.yaml"),
 }
-LOCKS = ["build.lock", "dev.lock", "runtime.lock"]
+LOCKS = ["build.lock", "dev.lock", "peers.lock", "runtime.lock"]
 _URL = re.compile(r"\w+://|@ file:|--(extra-)?index-url|--find-links")
 _MACHINE_PATH = re.compile(
     r"/(root|work|home/\w+)/|/tmp/team|\.\./shared(?!/tools/container_smoke)"
@@ -67,6 +67,19 @@ def test_what_runs_is_locked_alike_for_the_image_and_for_development() -> None:
     assert set(_requirements("runtime.lock")) <= set(_requirements("dev.lock"))
 
 
+def test_what_strangers_clients_are_licensed_under_stays_in_their_own_environment() -> None:
+    ours = {requirement.split("==")[0] for requirement in _requirements("dev.lock")}
+    importing = [
+        path.name
+        for path in _files()
+        if path.suffix == ".py"
+        and re.search(r"^\s*(from|import) huawei_solar", path.read_text(), re.MULTILINE)
+    ]
+
+    assert "huawei-solar" not in ours
+    assert sorted(importing) == ["peers_huawei.py", "read_with_huawei_solar.py"]
+
+
 def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {match.group()}"
@@ -83,5 +96,5 @@ def test_every_setting_of_the_environment_example_is_explained_in_one_line() -> 
 
     settings = [i for i, line in enumerate(lines) if re.match(r"#?[A-Z_]+=", line)]
 
-    assert len(settings) == 11
+    assert len(settings) == 12
     assert all(lines[i - 1].startswith("# ") for i in settings)
