@@ -9,7 +9,22 @@ import sys
 
 from benchmarks.figures import table
 
-SUITES = ("codec", "lifecycle", "breach")
+SUITES = (
+    "codec",
+    "decode",
+    "guard",
+    "request",
+    "tracing",
+    "peers",
+    "lifecycle",
+    "breach",
+    "breach_fleet",
+    "fleet",
+    "neighbours",
+    "spool",
+    "backfill",
+    "restored_link",
+)
 
 
 def main(names: list[str]) -> int:

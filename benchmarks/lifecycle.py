@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figure, figure, quantile
+from benchmarks.published import published
 from bessai.testing import Gateway, SimulatedSite, wait_for
 
 RUNS = 7
@@ -115,11 +116,9 @@ def _crash(gateway: Gateway, fault: str) -> None:
 
 def _samples(gateway: Gateway, since_ns: int) -> dict[str, list[int]]:
     stamps: dict[str, list[int]] = {}
-    for path in sorted((gateway.state_dir / "published").glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            if record["kind"] == "sample" and record["wall_ns"] > since_ns:
-                stamps.setdefault(record["device_id"], []).append(record["wall_ns"])
+    for record in published(gateway.state_dir):
+        if record["kind"] == "sample" and record["wall_ns"] > since_ns:
+            stamps.setdefault(record["device_id"], []).append(record["wall_ns"])
     return stamps
 
 

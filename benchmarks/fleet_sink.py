@@ -1,0 +1,108 @@
+"""Actors that take the place of all others in a fleet run: they count what the control cell delivers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.messages import PUBLISHER, DeviceState, LinkState, Sample, SpoolResume
+from actors.publisher.intake import Intake, Judgement
+from supervision.actor import Actor, ActorContext
+from supervision.clock import NS_PER_S
+from supervision.envelope import Header
+
+_KEEP = 200_000
+
+
+class Tally(msgspec.Struct, kw_only=True):
+    """What one sink has counted so far."""
+
+    samples: int = 0
+    values: int = 0
+    """Values of those samples that were numbers."""
+    delays_ms: list[float] = []
+    """From a poll's last answer to its sample here."""
+    polls: dict[str, int] = {}
+    skipped: dict[str, int] = {}
+    failed: dict[str, int] = {}
+    online: dict[str, bool] = {}
+    reasons: dict[str, str] = {}
+    polls_ms: list[float] = []
+    """How long polls took, from their first question to their last answer, one of each device every two seconds."""
+    begun_ns: dict[str, list[int]] = {}
+    """By device, when its polls ended."""
+
+
+class Sink(Actor):
+    """Writes its tally to a file once a second; begins anew when the file `<file>.reset` appears."""
+
+    def __init__(self, path: Path) -> None:
+        """Count into `path`."""
+        self._path = path
+        self._tally = Tally()
+        self._intake = Intake()
+        self._context: ActorContext
+
+    def on_start(self, context: ActorContext) -> None:
+        """Begin."""
+        self._context = context
+
+    def on_message(self, message: Any, header: Header) -> None:  # noqa: ANN401 - as in Actor
+        """Count samples and states; what comes to the publisher is acknowledged as the publisher does it."""
+        match message:
+            case Sample():
+                if self._is_new(message, header):
+                    self._count(message)
+            case SpoolResume():
+                self._intake.resume(header.sender, message)
+            case DeviceState():
+                self._note(message)
+            case _:
+                pass
+
+    def on_tick(self) -> None:
+        """Write the tally, and acknowledge."""
+        self._intake.committed()
+        for sender, ack in self._intake.acks(self._context.clock.monotonic_s()):
+            self._context.send(ack, sender)
+        reset = self._path.with_suffix(".reset")
+        if reset.exists():
+            self._tally = Tally(online=self._tally.online, reasons=self._tally.reasons)
+            reset.unlink()
+        fresh = self._path.with_suffix(".new")
+        fresh.write_bytes(msgspec.msgpack.encode(self._tally))
+        fresh.rename(self._path)
+
+    def _is_new(self, sample: Sample, header: Header) -> bool:
+        if self._context.name != PUBLISHER:
+            return True
+        new = self._intake.judge(header.sender, sample, sample.epoch) is Judgement.TAKE
+        if new:
+            self._intake.take(header.sender, sample, sample.epoch)
+        return new
+
+    def _count(self, sample: Sample) -> None:
+        tally = self._tally
+        tally.samples += 1
+        tally.values += len(sample.values) - sample.values.count(None)
+        tally.begun_ns.setdefault(sample.device_id, []).append(sample.mono_ns)
+        if len(tally.delays_ms) < _KEEP:
+            now_ns = self._context.clock.monotonic_ns()
+            tally.delays_ms.append((now_ns - sample.mono_ns) / NS_PER_S * 1000)
+
+    def _note(self, state: DeviceState) -> None:
+        tally, device = self._tally, state.device_id
+        tally.online[device] = state.link is LinkState.ONLINE
+        tally.reasons[device] = state.reason
+        tally.polls[device] = state.polls
+        tally.skipped[device] = state.skipped_polls
+        tally.failed[device] = state.failed_requests
+        if state.poll_s and len(tally.polls_ms) < _KEEP:
+            tally.polls_ms.append(state.poll_s * 1000)
+
+
+def build(path: bytes) -> Sink:
+    """Return a sink that counts into the file `path`."""
+    return Sink(Path(path.decode()))
