@@ -5,7 +5,7 @@
     courier.heard(ack)              # on a SpoolAck
     courier.tick()                  # in on_tick
 
-It costs one more encoding of each message; what is sent again is decoded from what was kept.
+A message is encoded once, and what is sent again is what was kept.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ class Courier:
         unacked = self.unacked
         message = msgspec.structs.replace(message, prior_seq=unacked.last_seq)
         now_ns = self._context.clock.monotonic_ns()
-        if unacked.add(message.seq, CODEC.encode(message), now_ns):
-            self._context.send(message, PUBLISHER, *also, trace=trace)
+        body = CODEC.encode(message)
+        if unacked.add(message.seq, body, now_ns):
+            self._context.send_encoded(body, PUBLISHER, *also, trace=trace)
             return
         if also:
-            self._context.send(message, *also, trace=trace)
+            self._context.send_encoded(body, *also, trace=trace)
         self.tick()
 
     def heard(self, ack: SpoolAck) -> None:
@@ -70,4 +71,4 @@ class Courier:
             )
             self._context.send(resume, PUBLISHER)
         for item in replay.items:
-            self._context.send(CODEC.decode(item.body), PUBLISHER)
+            self._context.send_encoded(item.body, PUBLISHER)

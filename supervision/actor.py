@@ -70,6 +70,12 @@ class ActorContext(Protocol):
         """
         ...
 
+    def send_encoded(
+        self, body: bytes, *receivers: str, lane: Lane = Lane.TELEMETRY, trace: str = ""
+    ) -> None:
+        """Send what the site's codec has made of a message; otherwise as `send`."""
+        ...
+
     def post(self, event: object, *, urgent: bool = False) -> None:
         """Put an object into the actor's own mailbox: completions of its own I/O, handed to `Actor.on_event`."""
         ...

@@ -147,6 +147,17 @@ class Incarnation:
     ) -> None:
         """Encode `message` once and dispatch it to every receiver."""
         deadline_ns = 0 if ttl_s is None else self._clock.monotonic_ns() + int(ttl_s * 1e9)
+        self._dispatch(self._codec.encode(message), receivers, lane, deadline_ns, trace)
+
+    def send_encoded(
+        self, body: bytes, *receivers: str, lane: Lane = Lane.TELEMETRY, trace: str = ""
+    ) -> None:
+        """Dispatch an encoded message to every receiver."""
+        self._dispatch(body, receivers, lane, 0, trace)
+
+    def _dispatch(
+        self, body: bytes, receivers: tuple[str, ...], lane: Lane, deadline_ns: int, trace: str
+    ) -> None:
         if not receivers:
             return
         header = Header(
@@ -158,7 +169,7 @@ class Incarnation:
             trace=trace,
             also=receivers[1:],
         )
-        frame = Frame(header, self._codec.encode(message))
+        frame = Frame(header, body)
         if self._fenced:
             self._post_office.bury(frame, "the sender is fenced")
         else:

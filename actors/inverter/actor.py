@@ -149,6 +149,7 @@ class InverterActor(Actor):
             case SafeCommand() if header.sender == SAFETY:
                 self._journey.commanded(message.seq, header.trace, now_ns, safe=True)
                 self._log.command(message, now_ns)
+                self._note_limits()
                 self._act(self._desk.safe(message, now_ns))
             case ApprovedSetpoint() if header.sender == SAFETY:
                 self._journey.commanded(message.seq, header.trace, now_ns, safe=False)
@@ -185,7 +186,8 @@ class InverterActor(Actor):
             msg = "the I/O thread of this process does not turn any more"
             raise IoLoopStalledError(msg)
         now_ns = self._context.clock.monotonic_ns()
-        self._note_limits()
+        if not self._desk.idle:
+            self._note_limits()
         lapsed = self._desk.lapsed
         self._act(self._desk.tick(now_ns))
         if self._desk.lapsed > lapsed:

@@ -193,6 +193,8 @@ class CommandDesk:
 
     def due_ns(self) -> int:
         """Return the monotonic time at which `tick` may have something to do, or 0 if only an event brings it."""
+        if self._held is None and self._owed is None and not self._running:
+            return 0  # what most devices do most of the time
         held = self._held
         end_ns = self._lease_end_ns()
         due = [end_ns] if end_ns else []

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import operator
 import struct
+import sys
+from array import array
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -80,7 +82,7 @@ class BlockPlan:
         if len(words) != self._count:
             msg = f"expected {self._count} registers, got {len(words)}"
             raise ValueError(msg)
-        found = self._unpack(self._pack(*self._arrange(words)))
+        found = self._unpack(self._bytes(self._arrange(words)))
         if self._scales:
             self._scale(found)
         raws = self._pick(found)
@@ -93,6 +95,15 @@ class BlockPlan:
                 values[index] = None
         reasons = self._reasons(raws, values) if None in values else {}
         return Decoded(values, reasons, self._spell(words) if self._texts else {})
+
+    def _bytes(self, words: Sequence[Raw]) -> bytes | array[int]:
+        """Return words as they come over the wire, the high byte first."""
+        if not isinstance(words, array):
+            return self._pack(*words)
+        if sys.byteorder == "little":
+            words = words[:]
+            words.byteswap()
+        return words
 
     def _spell(self, words: Sequence[int]) -> dict[str, str]:
         return {name: decode_text(words[at : at + count]) for name, at, count in self._texts}

@@ -86,7 +86,7 @@ class BlockAnswer(msgspec.Struct, frozen=True):
     """What became of one block: its words, or why there are none."""
 
     block: int
-    words: list[int] | None = None
+    words: Sequence[int] | None = None
     error: LinkError | None = None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -60,7 +60,7 @@ class _Polite:
     def next(self) -> Span:
         return self._run.next
 
-    def took(self, words: list[int]) -> bool:
+    def took(self, words: Sequence[int]) -> bool:
         self._trunk.answered()
         return self._run.took(words) and not self._trunk.wanted
 

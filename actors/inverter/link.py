@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -123,7 +123,7 @@ class ModbusLink:
         """The block of the present poll to be asked for."""
         return self._polls[0].next
 
-    def took(self, words: list[int]) -> bool:
+    def took(self, words: Sequence[int]) -> bool:
         """Take what `next` was answered with; return whether to ask for the new `next` at once. Called by the wire."""
         if not self._polls:
             return False  # it was failed as a whole meanwhile
@@ -276,7 +276,7 @@ class ModbusLink:
             raise OvertakenError
 
     def _answered(
-        self, poll: RunningPoll, words: list[int] | None, error: LinkError | None
+        self, poll: RunningPoll, words: Sequence[int] | None, error: LinkError | None
     ) -> None:
         if poll not in self._polls:
             return  # it was failed as a whole meanwhile

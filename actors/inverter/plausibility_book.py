@@ -7,9 +7,10 @@ and power by one another, then SOC by their energy, last the sums.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
-from typing import assert_never
+from typing import Any, assert_never
 
 from actors.inverter.agreement import BalanceCheck, ProductCheck, SignCheck
 from actors.inverter.coulomb import CoulombCheck
@@ -50,6 +51,7 @@ class PlausibilityBook:
         wanted = {name for rule in spec.rules() for name in names_of(rule)}
         named = sorted(wanted & set(point_names))
         self._places = tuple(point_names.index(name) for name in named)
+        self._pick = _picker(self._places)
         self._stages = tuple(_stages(spec, {name: index for index, name in enumerate(named)}))
 
     def check(
@@ -60,11 +62,10 @@ class PlausibilityBook:
         A value counts if it is a finite number and its `quality`, where given, is 0: good, and read in this poll.
         """
         dt_s = self._since_last(mono_ns)
-        picked = (
-            [None if quality[place] else values[place] for place in self._places]
-            if quality
-            else [values[place] for place in self._places]
-        )
+        pick = self._pick
+        picked = list(pick(values))
+        if quality and any(unlike := pick(quality)):
+            picked = [None if bad else value for value, bad in zip(picked, unlike, strict=True)]
         reasons: dict[int, str] = {}
         if not isfinite(sum([value for value in picked if value is not None])):
             self._drop_strange(picked, reasons)
@@ -100,6 +101,13 @@ class PlausibilityBook:
         for _, marks in failed:
             for index in marks:
                 picked[index] = None
+
+
+def _picker(places: tuple[int, ...]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return what takes `places` out of a sequence."""
+    if len(places) > 1:
+        return operator.itemgetter(*places)
+    return lambda found: [found[place] for place in places]
 
 
 def _stages(spec: Plausibility, at: Mapping[str, int]) -> Iterable[_Stage]:

@@ -8,7 +8,7 @@ and what the device answers with "no such register" although it may lack it is n
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -106,15 +106,16 @@ class PollBook:
         """Return what the device refused, with the reason; not what it may lack, or is asked for to find that out."""
         found: list[tuple[DeviceError, str]] = []
         for answer in part.answers:
-            reading, error = self._schedule.readings[answer.block], answer.error
-            may_lack = reading.block.optional or reading.part or reading.gone
-            if isinstance(error, IllegalAddressError) and may_lack:
+            error = answer.error
+            if not isinstance(error, DeviceError):
                 continue
-            if isinstance(error, DeviceError):
+            reading = self._schedule.readings[answer.block]
+            may_lack = reading.block.optional or reading.part or reading.gone
+            if not (may_lack and isinstance(error, IllegalAddressError)):
                 found.append((error, told(error, self._profile.login)))
         return found
 
-    def registers(self, part: PollPart) -> Iterator[tuple[int, list[int]]]:
+    def registers(self, part: PollPart) -> Iterator[tuple[int, Sequence[int]]]:
         """Yield address and words of every block that `part` brought."""
         for answer in part.answers:
             if answer.words is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from actors.inverter.errors import LinkError
 from actors.inverter.jobs import BlockAnswer, BlockRef, PollJob, PollPart
 
@@ -31,7 +33,7 @@ class RunningPoll:
         return self._at == len(self._refs)
 
     def answered(
-        self, words: list[int] | None, error: LinkError | None, mono_ns: int
+        self, words: Sequence[int] | None, error: LinkError | None, mono_ns: int
     ) -> PollPart | None:
         """Take the answer to `next`; return the part that it completes, if any."""
         self._answers.append(BlockAnswer(self.next.block, words, error))

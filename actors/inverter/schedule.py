@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from actors.inverter.errors import IllegalAddressError, LinkError
 from actors.inverter.jobs import BlockRef
@@ -32,11 +32,13 @@ class Schedule:
         self._waited = _waited_for(profile)
         self._trials: list[Trial] = []
         self._begin_ns = 0
+        self._asks = [self._ask(number) for number in range(len(readings))]
+        """What asks for each reading."""
         self._arrange()
 
     def renew(self) -> None:
         """Forget what another connection may answer differently."""
-        del self.readings[self._originals :]
+        del self.readings[self._originals :], self._asks[self._originals :]
         self._trials.clear()
         for reading in self.readings:
             reading.renew()
@@ -66,7 +68,7 @@ class Schedule:
             heapq.heappush(heap, entry)
         return due
 
-    def answered(self, number: int, words: list[int], values: Values) -> bool:
+    def answered(self, number: int, words: Sequence[int], values: Values) -> bool:
         """Take the answer to a request; return whether a string is new."""
         reading = self.readings[number]
         news = not reading.heard
@@ -141,18 +143,29 @@ class Schedule:
         return holds is True
 
     def _refs(self, numbers: list[int]) -> tuple[BlockRef, ...]:
-        blocks = [(number, self.readings[number].block) for number in numbers]
-        return tuple(BlockRef(number, block.address, block.count) for number, block in blocks)
+        return tuple([self._asks[number] for number in numbers])
+
+    def _ask(self, number: int) -> BlockRef:
+        """Return what asks for a reading: one object for all devices that share a profile."""
+        block = self.readings[number].block
+        key = ("ask", number, block.address, block.count)
+        ask: BlockRef = self._profile.memo.setdefault(
+            key, BlockRef(number, block.address, block.count)
+        )
+        return ask
 
     def _add(self, block: Block, values: Values) -> int:
         """Add a request for a part of a block."""
         names = [point.name for point in block.points if point.name in values.places]
         start = values.places[names[0]] if names else 0
         self.readings.append(Reading(self._profile, block, start, part=True))
+        self._asks.append(self._ask(len(self._asks)))
         return len(self.readings) - 1
 
     def _conclude(self, number: int, values: Values, *, refused: bool) -> None:
         """Where the last point of a trial has answered, read what is there in runs."""
+        if not self._trials:
+            return
         for trial in [trial for trial in self._trials if number in trial.parts]:
             if not trial.heard(number, refused=refused):
                 continue

@@ -55,7 +55,7 @@ class Values:
                 self.values[start + offset] = None
                 self.quality[start + offset] = Quality.MISSING
                 self.reasons[start + offset] = self.obstacle(condition)
-        if not decoded.texts.items() - self.texts.items():
+        if not (decoded.texts and decoded.texts.items() - self.texts.items()):
             return False
         self.texts |= decoded.texts
         return True

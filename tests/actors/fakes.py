@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from actors.messages import CODEC
 from supervision.clock import Clock, ManualClock
 from supervision.envelope import Lane
 
@@ -52,6 +53,11 @@ class RecordingContext:
         with self._changed:
             self.sent.append(Sent(message, receivers, lane, ttl_s, trace))
             self._changed.notify_all()
+
+    def send_encoded(
+        self, body: bytes, *receivers: str, lane: Lane = Lane.TELEMETRY, trace: str = ""
+    ) -> None:
+        self.send(CODEC.decode(body), *receivers, lane=lane, trace=trace)
 
     def post(self, event: object, *, urgent: bool = False) -> None:
         del urgent

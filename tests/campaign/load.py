@@ -109,6 +109,11 @@ class Driver:
         if isinstance(message, PublisherStatus):
             self.status = message
 
+    def send_encoded(
+        self, body: bytes, *_receivers: str, lane: Lane = Lane.TELEMETRY, trace: str = ""
+    ) -> None:
+        """Have nobody who sends what is encoded."""
+
     def post(self, event: object, *, urgent: bool = False) -> None:
         """Have nobody who posts."""
 

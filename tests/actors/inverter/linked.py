@@ -56,7 +56,8 @@ class Heard:
 
     def words(self) -> list[int] | None:
         """The words of the first block that was asked for."""
-        return self.poll()[0].answers[0].words
+        words = self.poll()[0].answers[0].words
+        return None if words is None else list(words)
 
     def failure(self) -> str:
         """Why the first block that was asked for was not answered."""

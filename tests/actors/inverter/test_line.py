@@ -66,7 +66,7 @@ def test_the_next_poll_is_patient_again(peer: ScriptedPeer, heard: Heard) -> Non
     misbehave(peer, 37004, busy(peer, 1))
     link.submit(PollJob(2, READ.safety, ()))
     heard.wait_for(lambda: len(heard.parts()) == 2)
-    assert heard.parts()[1].answers[0].words == [500]
+    assert list(heard.parts()[1].answers[0].words or ()) == [500]
 
 
 def test_the_pauses_for_a_busy_device_grow(peer: ScriptedPeer, heard: Heard) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from actors.inverter.errors import DeviceError, RequestTimeoutError, StaleFrameError
@@ -30,8 +32,8 @@ class Blocks:
     def next(self) -> BlockRef:
         return self.left[0]
 
-    def took(self, words: list[int]) -> bool:
-        self.found.append(words)
+    def took(self, words: Sequence[int]) -> bool:
+        self.found.append(list(words))
         del self.left[0]
         return bool(self.left) and len(self.found) != self.pauses
 
@@ -96,7 +98,7 @@ def test_a_doubled_answer_is_not_taken_for_the_next(peer: ScriptedPeer) -> None:
 
 def test_what_a_run_does_not_expect_reaches_its_reader(peer: ScriptedPeer) -> None:
     class Broken(Blocks):
-        def took(self, words: list[int]) -> bool:
+        def took(self, words: Sequence[int]) -> bool:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
