@@ -54,11 +54,10 @@ class Tracer:
         self._sender = sender
         self._on = on
         self._ratio = ratio if on else 0.0
-        self._chance = random.Random().random  # noqa: S311 - a sample, not a secret
 
     def perhaps(self) -> str:
         """Return the context of a new trace for the chosen share of calls, else nothing."""
-        return self.begin() if self._chance() < self._ratio else ""
+        return self.begin() if random.random() < self._ratio else ""  # noqa: S311 - a sample, not a secret
 
     def begin(self, parent: str = "") -> str:
         """Return the context of a new span under `parent`, or of a new trace; nothing while tracing is off."""

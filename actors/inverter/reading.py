@@ -92,7 +92,7 @@ class Reading:
 
     def keep(self, words: Sequence[int]) -> None:
         """Remember the answer as people may want to see it."""
-        self.words, self.fault = array("H", words), ""
+        self.words, self.fault = words if isinstance(words, array) else array("H", words), ""
 
     def fail(self, fault: str) -> None:
         """Remember why there is no answer."""

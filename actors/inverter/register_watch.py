@@ -57,8 +57,10 @@ class RegisterWatch:
         points = profile.points
         self._registers = [_Register(points[name]) for name in profile.write.watched]
         self._little = profile.word_order is WordOrder.LITTLE
-        self._in_block: dict[tuple[int, int], list[_Register]] = {}
-        """By address and length of a read: the watched registers in it."""
+        self._in_block: dict[tuple[int, int], tuple[int, ...]] = profile.memo.setdefault(
+            "watched", {}
+        )
+        """By address and length of a read: the numbers of the watched registers in it, for all devices alike."""
 
     def writing(self, job: WriteJob) -> None:
         """Expect what `job` writes; until it has ended, what was there before may be read too."""
@@ -80,7 +82,8 @@ class RegisterWatch:
     def read(self, address: int, words: Sequence[int], began_ns: int) -> list[RegisterChange]:
         """Take the answer to a read from `address` in a poll that began at `began_ns`; return what was changed."""
         changes: list[RegisterChange] = []
-        for register in self._in(address, len(words)):
+        for number in self._in(address, len(words)):
+            register = self._registers[number]
             start = register.address - address
             read = tuple(words[start : start + register.count])
             seen = RegisterWords(register.point.name, register.address, read, little=self._little)
@@ -88,16 +91,16 @@ class RegisterWatch:
             changes += [] if change is None else [change]
         return changes
 
-    def _in(self, address: int, count: int) -> list[_Register]:
-        block = address, count
-        if block not in self._in_block:
+    def _in(self, address: int, count: int) -> tuple[int, ...]:
+        found = self._in_block.get((address, count))
+        if found is None:
             end = address + count
-            self._in_block[block] = [
-                register
-                for register in self._registers
+            found = self._in_block[address, count] = tuple(
+                number
+                for number, register in enumerate(self._registers)
                 if address <= register.address and register.address + register.count <= end
-            ]
-        return self._in_block[block]
+            )
+        return found
 
 
 def _compare(register: _Register, seen: RegisterWords, *, older: bool) -> RegisterChange | None:
