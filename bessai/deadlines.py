@@ -12,9 +12,11 @@ from typing import Final, NamedTuple
 
 from actors.inverter.config import InverterConfig
 from actors.messages import SAFETY, inverter_address
+from actors.safety.actor import AT_ONCE, BREATH_NS
 from bessai.cells import CONTROL
 from bessai.config import SiteConfig
 from bessai.tree import site_cells
+from supervision.clock import NS_PER_S
 from supervision.spec import CellSpec, ChildSpec
 
 TURN_S: Final = 0.1
@@ -61,6 +63,11 @@ def wire_s(device: InverterConfig) -> float:
     return timing.abandon_s + timing.gap_s + TURN_S
 
 
+def breaths_s(config: SiteConfig) -> float:
+    """Return how long SafetyActor pauses for measurements while it looks at all devices at once."""
+    return len(config.devices) // AT_ONCE * BREATH_NS / NS_PER_S
+
+
 def connect_s(device: InverterConfig) -> float:
     """Return how long the first connection takes until something may be written, if the device answers at once."""
     timing = device.timing()
@@ -71,8 +78,11 @@ def _dispatcher(config: SiteConfig, device: InverterConfig, control: CellSpec) -
     return Deadline(
         "dispatcher, operator or cloud",
         "the request expires at SafetyActor, which commands the fail-safe mode",
-        "ttl_s + tick of SafetyActor + wire",
-        config.dispatcher.ttl_s + _child(control, SAFETY).tick_s + wire_s(device),
+        "ttl_s + tick of SafetyActor + breaths + wire",
+        config.dispatcher.ttl_s
+        + _child(control, SAFETY).tick_s
+        + breaths_s(config)
+        + wire_s(device),
     )
 
 

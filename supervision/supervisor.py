@@ -23,6 +23,8 @@ from supervision.spec import CellSpec, ChildSpec, OnExceeded
 STARTUP_PATIENCE_S = 2.0
 """How long the start of one actor may hold up the start of the next."""
 _STOP_STEP_S = 0.01
+_STARTS_AT_ONCE = 50
+"""Of hundreds that may start together so many are launched in a step: the cell has to beat in between."""
 _ABSENCE_S = 0.3
 
 
@@ -141,6 +143,7 @@ class Supervisor:
         self._reports: deque[tuple[str, int, Outcome]] = deque()
         self._abandoned: list[Life] = []
         self._stopping: StopReason | None = None
+        self._more_to_start = False
         self._stepped_s = clock.monotonic_s()
         self._excused_s = 0.0
         self.failure = ""
@@ -223,15 +226,18 @@ class Supervisor:
             for c in self._children.values()
             if c.state is backing_off or c.state is stopping  # a set would hash hundreds of states
         ]
+        if self._more_to_start and self._stopping is None:
+            return now_s
         pause_s = self._spec.beat_s / 2 if self._stopping is None else _STOP_STEP_S
         return min([now_s + pause_s, *due])
 
     def _start_in_order(self, now_s: float) -> None:
         while self._unstarted:
-            for child in self._unstarted[0]:
-                if child.state is State.IDLE:
-                    self._start(child, now_s)
-            if any(_holds_up(child, now_s) for child in self._unstarted[0]):
+            idle = [child for child in self._unstarted[0] if child.state is State.IDLE]
+            for child in idle[:_STARTS_AT_ONCE]:
+                self._start(child, now_s)
+            self._more_to_start = len(idle) > _STARTS_AT_ONCE
+            if self._more_to_start or any(_holds_up(child, now_s) for child in self._unstarted[0]):
                 return
             self._unstarted.popleft()
 

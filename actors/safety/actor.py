@@ -54,6 +54,10 @@ from supervision.envelope import Header, Lane
 MAX_DISBELIEVED = 64
 """So many strange senders are logged, each once."""
 PROGRESS_NS = NS_PER_S // 4
+AT_ONCE = 50
+"""Devices evaluated in a tick at most, those that have waited longest: of hundreds, measurements come in between."""
+BREATH_NS = NS_PER_S // 200
+"""What is then left is looked at so much later."""
 EVENT_BYTES = 1 << 20
 """Memory for events that are not yet known to be durable; some thousands."""
 
@@ -140,9 +144,12 @@ class SafetyActor(Actor):
             self._progress_due_ns = now_ns + PROGRESS_NS
             self._context.send(SafetyProgress(evaluations=self._evaluations), WATCHDOG)
             self._book.tick()
-        for device in self._devices.values():
-            if now_ns >= device.due_ns:
-                self._act(device, self._guard.evaluate(device.id, now_ns), now_ns)
+        due = [device for device in self._devices.values() if now_ns >= device.due_ns]
+        if len(due) > AT_ONCE:
+            due = sorted(due, key=lambda device: device.due_ns)[:AT_ONCE]
+            self._context.wake_at(now_ns + BREATH_NS)
+        for device in due:
+            self._act(device, self._guard.evaluate(device.id, now_ns), now_ns)
 
     def on_stop(self, reason: StopReason) -> None:
         """Enter into the audit log what still waits."""

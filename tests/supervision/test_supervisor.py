@@ -313,6 +313,18 @@ def test_pooled_children_that_follow_one_another_start_together_after_the_first_
             stage.life(name).says(Started())
 
 
+def test_hundreds_that_start_together_are_launched_over_many_steps_without_a_pause() -> None:
+    names = [f"p{number}" for number in range(220)]
+    stage = Stage(*(child(name, pooled=True) for name in names))
+    stage.step()
+    stage.life("p0").says(Started())
+    launched = [len(stage.lives)]
+    while stage.supervisor.step() == stage.clock.monotonic_s():
+        launched.append(len(stage.lives))
+    assert launched == [1, 51, 101, 151, 201]
+    assert [life.spec.name for life in stage.lives] == names
+
+
 def test_a_child_that_waits_for_its_turn_is_not_blamed_for_it() -> None:
     stage = Stage(child("a", liveness_s=1.0, start_s=1.0))
     stage.step()

@@ -10,6 +10,7 @@ from actors.messages import (
     API,
     DISPATCHER,
     PUBLISHER,
+    SAFETY,
     WATCHDOG,
     DescribeDevice,
     DeviceState,
@@ -27,12 +28,14 @@ from actors.messages import (
     WriteResult,
     inverter_address,
 )
-from actors.safety.actor import SafetyActor, build
+from actors.safety.actor import BREATH_NS, SafetyActor, build
+from actors.safety.config import DeviceLimits, SafetyConfig
 from actors.safety.disk import Disk
 from actors.safety.latch import JOURNAL_NAME, list_latches
 from actors.safety.offline import offline_reset
-from supervision.clock import NS_PER_S
+from supervision.clock import NS_PER_S, ManualClock
 from supervision.envelope import Lane
+from tests.actors.fakes import RecordingContext
 from tests.actors.safety.measured import DEVICE, EPOCH, World, vitals
 
 FULL_AND_CHARGING = {"soc_pct": 99.0, "battery_power_w": 2000.0}
@@ -555,6 +558,27 @@ def test_commands_of_a_later_incarnation_have_higher_numbers(open_world: World) 
     open_world.start()
 
     assert open_world.safe_commands[0].seq > before
+
+
+def test_hundreds_of_devices_are_evaluated_over_many_ticks_the_longest_waiting_first(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    context = RecordingContext(SAFETY, 1, clock)
+    limits = {f"d{number}": DeviceLimits() for number in range(220)}
+    actor = SafetyActor(SafetyConfig(state_dir=str(tmp_path), devices=limits))
+    actor.on_start(context)
+    clock.advance(10.0)  # every device is overdue
+    ticks: list[list[str]] = []
+    while not ticks or context.wake_ns is not None:
+        before = len(context.sent)
+        context.wake_ns = None
+        actor.on_tick()
+        told = [sent.message for sent in context.sent[before:]]
+        ticks.append([m.device_id for m in told if isinstance(m, SafetyStatus)])
+        clock.advance(BREATH_NS / NS_PER_S)
+    assert [len(tick) for tick in ticks] == [50, 50, 50, 50, 20]
+    assert [device for tick in ticks for device in tick] == list(limits)
 
 
 def test_it_is_built_from_its_encoded_configuration(world: World) -> None:
