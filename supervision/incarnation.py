@@ -207,9 +207,10 @@ class Incarnation:
         self._guest = guest
         self._call()
 
-    def _call(self) -> None:
+    def _call(self, urgent: bool = False) -> None:  # noqa: FBT001, FBT002 - as the mailbox calls it
+        """Have the pool serve it, if `urgent` before the other actors."""
         if self._pool is not None and self._guest is not None:
-            self._pool.schedule(self._guest)
+            self._pool.schedule(self._guest, first=urgent)
 
     def end(self, outcome: Outcome) -> None:
         """Close the mailbox and report how this life ended, unless it was given up before."""
@@ -363,6 +364,7 @@ class _PooledShell(_Shell):
     """The same, served by the threads of a pool: Pykka leaves it to an actor how its loop is run."""
 
     scheduled = False
+    first = False
     running = False
     due_s = float("inf")
     turn_s = 0.0

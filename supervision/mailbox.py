@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from supervision.actor import StopReason
 from supervision.clock import NS_PER_S, Clock
-from supervision.envelope import Frame
+from supervision.envelope import Frame, Lane
 from supervision.lanes import Lanes
 from supervision.spec import MailboxSpec
 
@@ -76,6 +76,10 @@ class Bell:
         with contextlib.suppress(RuntimeError):  # it was rung already
             self._gate.release()
 
+    def ring_for(self, _urgent: bool) -> None:  # noqa: FBT001 - as the mailbox calls it
+        """End the present sleep, whatever has come."""
+        self.ring()
+
     def sleep(self, timeout_s: float) -> None:
         """Sleep until rung, for at most `timeout_s`."""
         self._gate.acquire(timeout=timeout_s)
@@ -92,16 +96,17 @@ class Mailbox:
         tick_s: float,
         tick_when_idle: bool = False,
         wait: Wait | None = None,
-        ring: Callable[[], None] | None = None,
+        ring: Callable[[bool], None] | None = None,
     ) -> None:
         """Start empty; the first tick is due after `tick_s`, or after `tick_s` without other work.
 
-        `ring` is called in place of a bell whenever something comes: for an actor that no thread waits for.
+        `ring` is called in place of a bell whenever something comes, with whether it is a command or urgent: for an
+        actor that no thread waits for.
         """
         self._lock = threading.Lock()
         self._bell = Bell()
         self._wait = wait or self._bell.sleep
-        self._ring = ring or self._bell.ring
+        self._ring = ring or self._bell.ring_for
         self._clock = clock
         self._tick_s = tick_s
         self._tick_when_idle = tick_when_idle
@@ -131,7 +136,7 @@ class Mailbox:
             if self._closed:
                 return Acceptance.CLOSED
             taken = self._lanes.put(frame)
-        self._ring()
+        self._ring(frame.header.lane is Lane.CONTROL)
         return Acceptance.TAKEN if taken else Acceptance.FLOODED
 
     def post(self, event: object, *, urgent: bool = False) -> bool:
@@ -140,7 +145,7 @@ class Mailbox:
             if self._closed:
                 return False
             (self._urgent if urgent else self._events).append(OwnEvent(event))
-        self._ring()
+        self._ring(urgent)
         return True
 
     def wake_at(self, mono_ns: int) -> None:
@@ -155,7 +160,7 @@ class Mailbox:
         """Queue a system message; Pykka's side of the inbox."""
         with self._lock:
             self._system.append(envelope)
-        self._ring()
+        self._ring(False)
 
     def get(self) -> Delivery:
         """Block until something is to be done and return it."""

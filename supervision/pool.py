@@ -18,6 +18,7 @@ from collections import deque
 from typing import Protocol
 
 from supervision.clock import Clock
+from supervision.lanes import MAX_PASSED_OVER
 from supervision.mailbox import Bell
 
 WORKERS = 4
@@ -33,9 +34,11 @@ _WINDOW_S = 0.5
 
 
 class Guest(Protocol):
-    """An actor, as the pool sees it. `scheduled`, `running`, `due_s` and `turn_s` belong to the pool."""
+    """An actor, as the pool sees it. All but the methods belongs to the pool."""
 
     scheduled: bool
+    first: bool
+    """Whether something waits for it that goes before what the others do."""
     running: bool
     due_s: float
     turn_s: float
@@ -80,7 +83,10 @@ class Pool:
         """Begin without threads; they come with the first guest."""
         self._clock = clock
         self._lock = threading.Lock()
+        self._first: deque[Guest] = deque()
         self._ready: deque[Guest] = deque()
+        self._passed_over = 0
+        """How many of `_first` have gone before one of `_ready`."""
         self._timers: list[tuple[float, int, Guest]] = []
         self._order = itertools.count()
         self._workers: list[_Worker] = []
@@ -90,15 +96,17 @@ class Pool:
         self._turn_s = clock.monotonic_s()
         self._names = itertools.count(1)
 
-    def schedule(self, guest: Guest) -> None:
-        """Have `guest` served, soon; from any thread, as often as one likes."""
+    def schedule(self, guest: Guest, *, first: bool = False) -> None:
+        """Have `guest` served, soon, or before others with `first`; from any thread, as often as one likes."""
         with self._lock:
             if guest.scheduled:
+                if first and not guest.first:
+                    self._bring_forward(guest)
                 return
-            guest.scheduled = True
+            guest.scheduled, guest.first = True, first
             if guest.running:
                 return  # its worker looks at it again
-            self._ready.append(guest)
+            self._line_up(guest)
             self._engage()
             asleep = all(worker.idle for worker in self._workers)
             worker = self._sleeper() if asleep else None
@@ -119,14 +127,14 @@ class Pool:
         """Wake another worker if there is work, or a timer is due, and those that are awake are held up."""
         with self._lock:
             due = bool(self._timers) and self._timers[0][0] <= self._clock.monotonic_s()
-            worker = self._helper() if self._ready or due else None
+            worker = self._helper() if self._first or self._ready or due else None
         if worker is not None:
             worker.bell.ring()
 
     def hurry(self) -> None:
         """Serve everybody who waits at once, each on a thread of its own: at a stop each unit of work may block."""
         with self._lock:
-            waiting = len(self._ready)
+            waiting = len(self._first) + len(self._ready)
             idle = [worker for worker in self._workers if worker.idle][:waiting]
             for _ in range(waiting - len(idle)):
                 self._add_worker()
@@ -152,6 +160,23 @@ class Pool:
         worker = _Worker(self, f"pool-{next(self._names)}")
         self._workers.append(worker)
         worker.thread.start()
+
+    def _line_up(self, guest: Guest) -> None:
+        (self._first if guest.first else self._ready).append(guest)
+
+    def _bring_forward(self, guest: Guest) -> None:
+        guest.first = True
+        if not guest.running:
+            self._ready.remove(guest)
+            self._first.append(guest)
+
+    def _next(self) -> Guest | None:
+        """Return whose turn it is; those who go first cannot keep the others waiting for ever."""
+        if self._first and not (self._ready and self._passed_over >= MAX_PASSED_OVER):
+            self._passed_over += bool(self._ready)
+            return self._first.popleft()
+        self._passed_over = 0
+        return self._ready.popleft() if self._ready else None
 
     def _helper(self) -> _Worker | None:
         """Return who can step in, if all that are awake have been at one thing for too long."""
@@ -194,11 +219,12 @@ class Pool:
                 if guest.due_s == due_s and not (guest.scheduled or guest.running):
                     guest.scheduled = True
                     self._ready.append(guest)
-            if not self._ready:
+            found = self._next()
+            if found is None:
                 self._go_idle(worker)
                 return None
-            guest = self._ready.popleft()
-            guest.scheduled, guest.running = False, True
+            guest = found
+            guest.scheduled, guest.first, guest.running = False, False, True
             worker.guest, worker.since_s = guest, now_s
             guest.turn_s = self._turn_s = now_s
             return guest
@@ -216,7 +242,7 @@ class Pool:
         guest.running = False
         if more or guest.scheduled:
             guest.scheduled = True
-            self._ready.append(guest)
+            self._line_up(guest)
             return
         guest.due_s = guest.next_s()
         heapq.heappush(self._timers, (guest.due_s, next(self._order), guest))

@@ -249,9 +249,10 @@ class InverterActor(Actor):
             self._context.send(self._book.schema, asker)
 
     def _deliver(self, event: LinkEvent) -> None:
-        """Hand an event of the link to the actor; called on the link's thread."""
+        """Hand an event of the link to the actor; called on the link's thread. What safety does not wait for waits."""
         if not self._will.takes(event):
-            self._context.post(event, urgent=True)
+            rest = isinstance(event, PollPart) and not event.safety
+            self._context.post(event, urgent=not rest)
 
     def _take(self, part: PollPart) -> None:
         """Send vitals as soon as the safety blocks are in, the sample when all are."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from supervision.clock import SystemClock
+from supervision.lanes import MAX_PASSED_OVER
 from supervision.pool import WORKERS, Pool
 
 PATIENCE_S = 10.0
@@ -18,7 +19,7 @@ class Guest:
     """Counts its units of work; blocks in the next one when told to."""
 
     def __init__(self) -> None:
-        self.scheduled = self.running = False
+        self.scheduled = self.first = self.running = False
         self.due_s = float("inf")
         self.turn_s = 0.0
         self.wanted_s: list[float] = []
@@ -101,6 +102,58 @@ def test_a_guest_with_more_work_takes_turns_with_the_others(pool: Pool, blocked:
     pool.schedule(other)
     assert watch_until(pool, lambda: other.served.acquire(blocking=False))
     assert blocked.running
+
+
+class Noted(Guest):
+    """Notes in `order` when it is served."""
+
+    def __init__(self, order: list[Guest]) -> None:
+        super().__init__()
+        self.order = order
+
+    def serve(self, units: int, thread: threading.Thread) -> bool:
+        self.order.append(self)
+        return super().serve(units, thread)
+
+
+def occupy(pool: Pool) -> list[Guest]:
+    """Return guests that keep every worker until their gates are opened."""
+    guests = [Guest() for _ in range(WORKERS)]
+    for guest in guests:
+        guest.gate.clear()
+        pool.schedule(guest)
+        assert watch_until(pool, guest.entered.is_set)
+    return guests
+
+
+def test_who_goes_first_is_served_before_those_who_came_earlier(pool: Pool) -> None:
+    keepers = occupy(pool)
+    order: list[Guest] = []
+    early, forward, late, first = [Noted(order) for _ in range(4)]
+    for guest in (early, forward, late):
+        pool.schedule(guest)
+    pool.schedule(first, first=True)
+    pool.schedule(forward, first=True)
+    keepers[0].gate.set()
+    assert all(guest.was_served() for guest in (early, forward, late, first))
+    assert order == [first, forward, early, late]
+    for keeper in keepers:
+        keeper.gate.set()
+
+
+def test_those_who_go_first_do_not_keep_the_others_waiting_for_ever(pool: Pool) -> None:
+    keepers = occupy(pool)
+    order: list[Guest] = []
+    other = Noted(order)
+    crowd = [Noted(order) for _ in range(3 * MAX_PASSED_OVER)]
+    pool.schedule(other)
+    for guest in crowd:
+        pool.schedule(guest, first=True)
+    keepers[0].gate.set()
+    assert all(guest.was_served() for guest in (other, *crowd))
+    assert order.index(other) == MAX_PASSED_OVER
+    for keeper in keepers:
+        keeper.gate.set()
 
 
 def test_in_a_hurry_everybody_is_served_at_once_though_all_block(pool: Pool) -> None:
