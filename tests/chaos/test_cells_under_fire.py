@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,27 @@ def test_control_is_replaced_and_the_breach_meanwhile_is_answered(
     breach = calm.site.break_soc_limit("d1")
     assert calm.site.answer_s(breach) < 3.0
     wait_for("a new process for control", lambda: calm.gateway.pid_of("control") != pid)
+
+
+def test_a_log_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
+    """Standard error is a full pipe, as behind a stopped collector: every process has more to say than it takes."""
+    with SimulatedSite(tmp_path, devices=2) as site:
+        gateway = Gateway(site, tmp_path)
+        os.mkfifo(gateway.log)
+        unread = os.open(gateway.log, os.O_RDWR)
+        try:
+            fcntl.fcntl(unread, fcntl.F_SETPIPE_SZ, 4096)
+            with gateway:
+                gateway.wait_until_healthy()
+                for device in site.names:
+                    assert site.answer_s(site.break_soc_limit(device)) < 0.6
+                room = bytearray(4)
+                fcntl.ioctl(unread, termios.FIONREAD, room)
+                assert int.from_bytes(room, sys.byteorder) > 3000  # it was full
+                gateway.process.send_signal(signal.SIGTERM)
+                assert gateway.process.wait(30.0) == 0
+        finally:
+            os.close(unread)
 
 
 def test_a_stopped_root_does_not_stop_the_guard(calm: Arena) -> None:
