@@ -13,7 +13,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -96,7 +96,7 @@ class BlockPlan:
         reasons = self._reasons(raws, values) if None in values else {}
         return Decoded(values, reasons, self._spell(words) if self._texts else {})
 
-    def _bytes(self, words: Sequence[Raw]) -> bytes | array[int]:
+    def _bytes(self, words: Sequence[Raw]) -> bytes | array[Any]:
         """Return words as they come over the wire, the high byte first."""
         if not isinstance(words, array):
             return self._pack(*words)
