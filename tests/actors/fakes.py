@@ -37,6 +37,8 @@ class RecordingContext:
         self.finished = False
         self.sent: list[Sent] = []
         self.posted: list[object] = []
+        self.posts: list[tuple[object, bool]] = []
+        """Everything that was posted so far, and whether as urgent."""
         self.releases: list[Callable[[], None]] = []
         self.started_cells: list[str] = []
         self.wake_ns: int | None = None
@@ -60,9 +62,9 @@ class RecordingContext:
         self.send(CODEC.decode(body), *receivers, lane=lane, trace=trace)
 
     def post(self, event: object, *, urgent: bool = False) -> None:
-        del urgent
         with self._changed:
             self.posted.append(event)
+            self.posts.append((event, urgent))
             self._changed.notify_all()
 
     def wake_at(self, mono_ns: int) -> None:

@@ -82,11 +82,16 @@ def test_a_pipe_that_nobody_reads_keeps_no_writer_waiting() -> None:
         log.flush()
 
 
-def test_loggers_do_not_wait_for_their_lines(held: Held) -> None:
-    lines = Unflushed(LogStream(held))
-    lines.write("line\n")
-    lines.flush()
-    assert not held.getvalue()
+def test_loggers_do_not_wait_for_their_lines(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = LogStream(held)
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "flush", lambda: pytest.fail("a logger waited"))
+        lines = Unflushed(log)
+        lines.write("line\n")
+        lines.flush()
+    held.go.set()
+    log.flush()
+    assert held.getvalue() == "line\n"
 
 
 def test_it_takes_text_only_and_messages_of_the_command_line() -> None:

@@ -36,6 +36,23 @@ def test_a_line_names_process_level_time_and_event() -> None:
     assert line["timestamp"].endswith("Z")
 
 
+def test_dropped_lines_are_counted_in_a_line_when_they_are_taken_again() -> None:
+    code = (
+        "import sys\n"
+        "logs.configure('api')\n"
+        "sys.stderr._keep_chars = 400\n"
+        "log = structlog.get_logger()\n"
+        "log.info('kept')\n"
+        "log.info('x' * 400)\n"
+        "sys.stderr.flush()\n"
+        "log.info('after')"
+    )
+    lines = said(code)
+    assert sorted(line["event"] for line in lines) == ["after", "kept", "log lines dropped"]
+    (dropped,) = [line for line in lines if "count" in line]
+    assert (dropped["count"], dropped["level"]) == (1, "warning")
+
+
 def test_libraries_and_warnings_go_the_same_way() -> None:
     code = (
         "logs.configure('api')\n"

@@ -30,6 +30,16 @@ def kinds(mailbox: Mailbox, count: int) -> list[Any]:
     return [type(mailbox.get().message) for _ in range(count)]
 
 
+def test_commands_and_urgent_events_ring_as_such_and_nothing_else_does() -> None:
+    rung: list[bool] = []
+    mailbox = Mailbox(MailboxSpec(), ManualClock(), tick_s=1.0, ring=rung.append)
+    for lane in Lane:
+        mailbox.deliver(frame(lane))
+    mailbox.post("part", urgent=True)
+    mailbox.post("rest")
+    assert rung == [True, False, False, True, False]
+
+
 def test_an_idle_mailbox_ticks_at_its_period() -> None:
     clock = ManualClock(start_s=0.0)
     mailbox = box(clock)

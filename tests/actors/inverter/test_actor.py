@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from actors.inverter.actor import InverterActor, LinkCrashedError, build
 from actors.inverter.config import encode_config
 from actors.inverter.io_loop import IoLoopStalledError
-from actors.inverter.jobs import LinkCrashed
+from actors.inverter.jobs import LinkCrashed, PollJob, PollPart, WriteJob
+from actors.inverter.link import ModbusLink
 from actors.messages import (
     ApprovedSetpoint,
     DescribeDevice,
@@ -216,6 +217,31 @@ def test_a_failing_block_costs_only_its_own_points(peer: ScriptedPeer, subject: 
         is Quality.STALE
     )
     assert "is not known now" in subject.report(subject.approve(1000.0)).detail
+
+
+def test_what_safety_decides_on_is_urgent_and_the_rest_of_a_poll_is_not(subject: Driven) -> None:
+    subject.until(lambda: len(subject.context.messages(Sample)) >= 2)
+    parts = [
+        (event, urgent) for event, urgent in subject.context.posts if isinstance(event, PollPart)
+    ]
+    assert {(part.safety, urgent) for part, urgent in parts} == {(True, True), (False, False)}
+    assert all(urgent for event, urgent in subject.context.posts if not isinstance(event, PollPart))
+
+
+def test_polls_begin_on_a_grid_that_all_devices_share(
+    peer: ScriptedPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins_ns: list[int] = []
+    submit = ModbusLink.submit
+
+    def noted(link: ModbusLink, *jobs: PollJob | WriteJob) -> None:
+        begins_ns.extend(job.begin_ns for job in jobs if isinstance(job, PollJob))
+        submit(link, *jobs)
+
+    monkeypatch.setattr(ModbusLink, "submit", noted)
+    with driven(peer.port, poll_s=0.1, phase_s=0.0137) as subject:
+        subject.until(lambda: len(begins_ns) >= 5)
+    assert {begin_ns % 20_000_000 for begin_ns in begins_ns[1:]} == {0}  # the first is at once
 
 
 def test_polls_that_are_due_while_one_runs_are_skipped_and_counted(peer: ScriptedPeer) -> None:
