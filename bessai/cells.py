@@ -23,6 +23,8 @@ class CellPlan(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit_mb: dict[str, int] = {}
     control_realtime: bool = False
     """Whether the control cell gets a real-time priority: nothing else on the machine holds it up then."""
+    control_one_processor: bool = True
+    """Whether the threads of the control cell stay on one processor, another one after each restart."""
     hung_after_s: float = 5.0
     """A degradable actor without progress for so long is replaced."""
 

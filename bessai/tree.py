@@ -107,6 +107,7 @@ def _control(config: SiteConfig) -> CellSpec:
         switch_interval_s=CONTROL_SWITCH_INTERVAL_S,
         memory_limit_mb=_memory(config, CONTROL, _CONTROL_MEMORY_MB + len(devices) // 2),
         realtime=config.cells.control_realtime,
+        one_processor=config.cells.control_one_processor,
         environment=_environment(config),
         shared=profiles,
     )

@@ -30,7 +30,7 @@ from supervision.incarnation import Incarnation, Report
 from supervision.link import Link, LinkClosedError, Waker
 from supervision.pool import Pool
 from supervision.postoffice import PostOffice
-from supervision.process import die_with_parent, go_first, name_process
+from supervision.process import die_with_parent, go_first, name_process, stay_on_one_processor
 from supervision.spec import SETUP_VARIABLE, CellKind, CellSpec, ChildSpec, load
 from supervision.supervisor import Supervisor
 
@@ -291,6 +291,9 @@ def main() -> int:
     if cell.spec.realtime:
         with suppress(PermissionError):  # what is not permitted any more must not stop a cell
             go_first()
+    if cell.spec.one_processor:
+        with suppress(PermissionError):  # slower, and no less safe
+            stay_on_one_processor(introduction.incarnation)
     sys.setswitchinterval(cell.spec.switch_interval_s)
     setup = os.environ.get(SETUP_VARIABLE)
     if setup:

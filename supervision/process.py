@@ -47,6 +47,19 @@ def go_first() -> None:
     os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
 
 
+def stay_on_one_processor(turn: int) -> None:
+    """Keep this thread, and those that it starts from now on, on one of the processors that it may use.
+
+    Which one depends on `turn`, so that whoever comes after one that got no time there is somewhere else.
+
+    Raises:
+        PermissionError: a filter of system calls forbids it.
+    """
+    processors = sorted(os.sched_getaffinity(0))
+    processors.reverse()  # the first is often the one that serves interrupts
+    os.sched_setaffinity(0, {processors[(turn - 1) % len(processors)]})
+
+
 def may_go_first() -> bool:
     """Return whether `go_first` is permitted to this process; a thread that ends with it tries."""
     permitted = False

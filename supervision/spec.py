@@ -172,6 +172,10 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How far it stands back when the processors are short, from 0 to 19, as nice(2) counts."""
     realtime: bool = False
     """Whether it goes before all that has no real-time priority, if that is permitted."""
+    one_processor: bool = False
+    """Whether its threads stay on one processor, another one after each restart. Only one of them runs at a time
+    anyway, and one that is handed the interpreter where the last one was finds its data in the caches and need not be
+    woken elsewhere. Not for a cell whose libraries work on several processors at once."""
     environment: dict[str, str] = {}
     """Added to the environment of the process."""
     listens_last: bool = False

@@ -1,9 +1,10 @@
-"""A control cell with a real-time priority: nobody else has one, and a gateway without the permission says so."""
+"""What the control cell gets of the processors: one that all its threads stay on, and a real-time priority if asked."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,40 @@ REALTIME = "\n[cells]\ncontrol_realtime = true\n"
 
 def _policies(pid: int) -> set[int]:
     return {os.sched_getscheduler(int(task.name)) for task in Path(f"/proc/{pid}/task").iterdir()}
+
+
+def _processors(pid: int) -> set[frozenset[int]]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return {frozenset(os.sched_getaffinity(int(task.name))) for task in tasks}
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="there is one processor only")
+def test_control_stays_on_one_processor_and_is_on_another_after_a_restart(tmp_path: Path) -> None:
+    with SimulatedSite(tmp_path, devices=1) as site, Gateway(site, tmp_path) as gateway:
+        gateway.wait_until_healthy()
+        (first,) = _processors(gateway.pid_of("control"))
+        others = [gateway.process.pid, *(gateway.pid_of(cell) for cell in ("api", "publisher"))]
+        assert set().union(*map(_processors, others)) == {frozenset(os.sched_getaffinity(0))}
+
+        killed = gateway.signal_cell("control", signal.SIGKILL)
+        gateway.wait_until(
+            "another control cell",
+            lambda health: health["cells"]["control"].get("pid") not in {None, killed},
+        )
+        gateway.wait_until_healthy()
+        (second,) = _processors(gateway.pid_of("control"))
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
+def test_control_uses_all_processors_where_that_is_configured(tmp_path: Path) -> None:
+    spread = "\n[cells]\ncontrol_one_processor = false\n"
+    with (
+        SimulatedSite(tmp_path, devices=1) as site,
+        Gateway(site, tmp_path, extra=spread) as gateway,
+    ):
+        gateway.wait_until_healthy()
+        assert _processors(gateway.pid_of("control")) == {frozenset(os.sched_getaffinity(0))}
 
 
 @pytest.mark.skipif(not may_go_first(), reason="a real-time priority takes CAP_SYS_NICE")
