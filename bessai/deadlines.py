@@ -77,9 +77,10 @@ def connect_s(device: InverterConfig) -> float:
 def _dispatcher(config: SiteConfig, device: InverterConfig, control: CellSpec) -> Deadline:
     return Deadline(
         "dispatcher, operator or cloud",
-        "the request expires at SafetyActor, which commands the fail-safe mode",
-        "ttl_s + tick of SafetyActor + breaths + wire",
+        "the request expires at SafetyActor, which leads its power to 0 and commands the fail-safe mode",
+        "ttl_s + ramp_down_s + tick of SafetyActor + breaths + wire",
         config.dispatcher.ttl_s
+        + config.safety.devices[device.device_id].ramp_down_s
         + _child(control, SAFETY).tick_s
         + breaths_s(config)
         + wire_s(device),

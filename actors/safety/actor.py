@@ -242,7 +242,7 @@ class SafetyActor(Actor):
         if lease is None:
             return {}
         if now_ns >= lease.until_ns:
-            why = f"the set-point of {lease.power_w:g} W has ended"
+            why = f"the set-point of {lease.request.power_w:g} W has ended"
             return {f"ended {lease.seq}": Cause(LEASE_ENDED, why)}
         verdict = self._check(device, lease.power_w, now_ns)
         if verdict.ruling is Ruling.DENIED:
@@ -365,6 +365,7 @@ class SafetyActor(Actor):
             seq=self._next_seq(),
             inverter_epoch=device.assessment.inverter_epoch,
             lease_ns=device.lease_ns,
+            descent=device.descent,
             now_ns=now_ns,
         )
         self._guard.approve(device.id, lease.power_w, now_ns)
@@ -381,11 +382,14 @@ class SafetyActor(Actor):
         self._context.send(approved, device.inverter, lane=Lane.CONTROL, ttl_s=ttl_s, trace=trace)
 
     def _renew(self, device: Device, now_ns: int) -> None:
-        """After a completed evaluation: extend the set-point, or lower it to what is possible now."""
+        """After a completed evaluation: extend the set-point, or lower it to what is possible now or left of it."""
         lease = self._arbiter.lease(device.id)
         if lease is None:
             return
-        verdict = self._check(device, lease.request.power_w, now_ns)
+        wanted_w, past_ns = lease.request.power_w, now_ns - lease.request_ends_ns
+        if past_ns >= 0:
+            wanted_w = device.descent.power_w(lease.from_w, past_ns)
+        verdict = self._check(device, wanted_w, now_ns)
         if verdict.ruling is Ruling.DENIED:
             return
         lowered = abs(verdict.power_w) < abs(lease.power_w)

@@ -16,6 +16,7 @@ from actors.messages import BatteryPowerW, ReleaseSetpoint, ResetLatch, Ruling, 
 from actors.safety.guard import Verdict
 from actors.safety.priorities import SOURCES, why_not_entitled
 from actors.safety.quota import Quota
+from actors.safety.ramp import Descent
 from supervision.clock import NS_PER_S
 
 ORDER_TTL_NS = 10 * NS_PER_S
@@ -36,6 +37,10 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     until_ns: int
     """When the InverterActor ends it by itself."""
     request_ends_ns: int
+    from_w: BatteryPowerW
+    """What was approved when the request ended, or is now if it has not: where the descent to 0 begins."""
+    ends_ns: int
+    """When that descent is over."""
 
     def covers(self, seq: int) -> bool:
         """Return whether the approval `seq` gave this power: a report may cross with a renewal."""
@@ -112,19 +117,25 @@ class Arbiter:
         seq: int,
         inverter_epoch: int,
         lease_ns: int,
+        descent: Descent,
         now_ns: int,
     ) -> Lease:
-        """Approve `power_w` from now for `lease_ns`, but not beyond the request's own end."""
-        end_ns, last = ends_ns(request), self._leases.get(request.device_id)
-        goes_on = last is not None and last.request is request and last.power_w == power_w
+        """Approve `power_w` from now for `lease_ns`, but not beyond the descent after the request's own end."""
+        request_ends_ns, last = ends_ns(request), self._leases.get(request.device_id)
+        if last is not None and last.request is not request:
+            last = None
+        from_w = power_w if last is None or now_ns < request_ends_ns else last.from_w
+        end_ns = request_ends_ns + descent.lasts_ns(from_w)
         lease = Lease(
             request=request,
             power_w=power_w,
             seq=seq,
-            first_seq=last.first_seq if last is not None and goes_on else seq,
+            first_seq=last.first_seq if last is not None and last.power_w == power_w else seq,
             inverter_epoch=inverter_epoch,
             until_ns=min(now_ns + lease_ns, end_ns),
-            request_ends_ns=end_ns,
+            request_ends_ns=request_ends_ns,
+            from_w=from_w,
+            ends_ns=end_ns,
         )
         self._leases[request.device_id] = lease
         self._holding[request.device_id] = request
@@ -186,8 +197,8 @@ def ends_ns(request: SetpointRequest) -> int:
 
 
 def wants_renewal(lease: Lease, *, lease_ns: int, now_ns: int) -> bool:
-    """Return whether a lease has used half of its time and its request lives on beyond it."""
-    return lease.until_ns < lease.request_ends_ns and lease.until_ns - now_ns <= lease_ns // 2
+    """Return whether a lease has used half of its time, and its request or the descent goes on beyond it."""
+    return lease.until_ns < lease.ends_ns and lease.until_ns - now_ns <= lease_ns // 2
 
 
 def _refused(ruling: Ruling, rule: str, detail: str) -> Verdict:

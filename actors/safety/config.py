@@ -74,6 +74,8 @@ class DeviceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How long an overload must last."""
     ramp_pct_per_min: float = 6000.0
     """How fast set-points may move away from 0, of the larger of the two largest powers."""
+    ramp_down_s: float = 10.0
+    """How long full power takes to 0 when a set-point ends that nobody has renewed; 0 is at once."""
     deadband_w: float = 100.0
     """Smaller battery power is no movement."""
     frequency_min_hz: float = 49.0

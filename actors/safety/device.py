@@ -8,6 +8,7 @@ from actors.safety.arbiter import Lease
 from actors.safety.config import DeviceLimits
 from actors.safety.duty import SafeDuty
 from actors.safety.guard import Assessment
+from actors.safety.ramp import Descent
 from supervision.clock import NS_PER_S
 
 LOOK_NS = NS_PER_S
@@ -25,6 +26,7 @@ class Device:
         self.inverter = inverter_address(device_id)
         self.limits = limits
         self.lease_ns = int(limits.lease_s * NS_PER_S)
+        self.descent = Descent(limits)
         self.duty = SafeDuty(limits.reassert_s)
         self.watched = False
         """Whether this incarnation has evaluated a measurement of the device."""

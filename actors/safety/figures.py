@@ -153,6 +153,13 @@ OUTER_BOUNDS: dict[str, Bound] = {
         "%/min",
         f"{_CHOICE}: full power in 1 s, faster than a LUNA2000 follows; grid codes ask for 10 to 20",
     ),
+    "ramp_down_s": Bound(
+        0,
+        60,
+        "a request that has ended must not go on for longer",
+        "s",
+        f"{_CHOICE}: a LUNA2000 takes some 20 s for a step by itself",
+    ),
     "deadband_w": Bound(
         1,
         1000,

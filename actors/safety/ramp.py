@@ -1,6 +1,11 @@
-"""How fast set-points may move away from 0: pure. Towards 0 they may move at once, and so may every stop."""
+"""How fast set-points may move away from 0, and how one that has ended is led there: pure.
+
+Towards 0 a set-point may move at once, and so does every stop.
+"""
 
 from __future__ import annotations
+
+import math
 
 from actors.messages import BatteryPowerW
 from actors.safety.config import DeviceLimits
@@ -35,3 +40,20 @@ class Ramp:
         used_w = abs(power_w) - (abs(self.power_w) if power_w * self.power_w > 0 else 0.0)
         self._credit_w = max(self.step_w(now_ns) - max(used_w, 0.0), 0.0)
         self.power_w = power_w
+
+
+class Descent:
+    """How the power of a set-point that has ended is led to 0: a step every second, so that the grid is not shaken."""
+
+    def __init__(self, limits: DeviceLimits) -> None:
+        """Take full power to 0 within `ramp_down_s`, and less sooner."""
+        self._step_w = limits.full_w / limits.ramp_down_s if limits.ramp_down_s else math.inf
+
+    def lasts_ns(self, power_w: BatteryPowerW) -> int:
+        """Return how long the way from `power_w` takes; the first step is its beginning, and the last one its end."""
+        return max(math.ceil(abs(power_w) / self._step_w) - 1, 0) * NS_PER_S
+
+    def power_w(self, power_w: BatteryPowerW, past_ns: int) -> BatteryPowerW:
+        """Return what is left of `power_w` so long after the end of its set-point."""
+        left_w = abs(power_w) - self._step_w * (past_ns // NS_PER_S + 1)
+        return math.copysign(max(left_w, 0.0), power_w)

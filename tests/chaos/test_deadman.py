@@ -5,6 +5,8 @@ One gateway serves all tests here, in this order: the last ones kill it whole an
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import signal
 import time
@@ -31,10 +33,12 @@ STEADY_S = 1.0
 """A charge that a stop under way ends does not last so long."""
 CAP = 47077
 """Maximum discharging power: what a hold sets to 0."""
+CHARGE_POWER = 47247
 HOURS = list(range(24))
 SITE = f"""abandon_s = 0.2
 [safety]
 lease_s = 0.4
+ramp_down_s = 3.0
 [dispatcher]
 decide_s = 0.4
 ttl_s = 1.0
@@ -84,8 +88,12 @@ def limit_s(arena: Arena, layer: int) -> float:
     return deadlines(load_config(arena.gateway.config, {}), "d1")[layer].seconds + LOAD_S
 
 
+def writes(arena: Arena, since: int) -> list[WriteRecord]:
+    return arena.site.client.writes("d1", since)
+
+
 def commands(arena: Arena, since: int) -> list[WriteRecord]:
-    return [w for w in arena.site.client.writes("d1", since) if w.address == FORCED_MODE]
+    return [w for w in writes(arena, since) if w.address == FORCED_MODE]
 
 
 def seen(arena: Arena) -> int:
@@ -106,20 +114,37 @@ def answer_s(arena: Arena, silence: Callable[[], object], *, layer: int) -> floa
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL], ids=lambda n: n.name)
-def test_a_silent_dispatchers_request_expires(forced: Arena, number: signal.Signals) -> None:
+def test_a_silent_dispatchers_request_expires_and_its_power_is_led_to_0(
+    forced: Arena, number: signal.Signals
+) -> None:
     gateway, stopped = forced.gateway, list[int]()
 
     def silence() -> None:
         pid = gateway.signal_cell("dispatcher", number)
-        if number is signal.SIGKILL:
-            # Its successor might ask before the request expires, so it must go too.
-            wait_for("a new dispatcher", lambda: gateway.pid_of("dispatcher") != pid)
-            stopped.append(gateway.signal_cell("dispatcher", signal.SIGSTOP))
+        # Its successor might ask before the descent is over; root finds late who is stopped at its start.
+        stopped.append(wait_for("a successor", lambda: successor(gateway.process.pid, pid)))
+        signal_all(stopped, signal.SIGSTOP)
 
+    since = seen(forced)
     try:
         assert answer_s(forced, silence, layer=0) < limit_s(forced, 0)
     finally:
-        signal_all(stopped, signal.SIGKILL)  # root would find late who is stopped at its start
+        signal_all(stopped, signal.SIGKILL)
+    powers_w = [w.words[1] for w in writes(forced, since) if w.address == CHARGE_POWER]
+    steps_w = [power_w for power_w, _ in itertools.groupby(powers_w)]
+    full_w = load_config(gateway.config, {}).safety.devices["d1"].full_w
+    assert len(steps_w) >= 3  # as it was, and two steps down
+    assert all(0 < a - b <= full_w / 3.0 + 1 for a, b in itertools.pairwise(steps_w))
+
+
+def successor(root: int, pid: int) -> int | None:
+    """Return the process of the dispatcher's cell that comes after `pid`, as soon as it is there."""
+    children = Path(f"/proc/{root}/task/{root}/children").read_text("ascii").split()
+    for child in map(int, children):
+        with contextlib.suppress(FileNotFoundError):
+            if child != pid and "dispatcher" in Path(f"/proc/{child}/cmdline").read_text("utf-8"):
+                return child
+    return None
 
 
 def test_when_safety_hangs_the_lease_ends_at_the_device_before_anybody_finds_the_hang(

@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 
 from actors.messages import Ruling, SetpointRequest
 from actors.safety.arbiter import Arbiter, wants_renewal
+from actors.safety.config import DeviceLimits
 from actors.safety.guard import Verdict
 from actors.safety.priorities import SOURCES
+from actors.safety.ramp import Descent
 from supervision.clock import NS_PER_S
 
 NOW_NS = 1000 * NS_PER_S
+AT_ONCE = Descent(DeviceLimits(ramp_down_s=0.0))
 
 
 def _request(seq: int = 1, **changes: Any) -> SetpointRequest:
@@ -112,6 +115,7 @@ def test_a_lease_ends_after_its_time_or_with_its_request() -> None:
             seq=1,
             inverter_epoch=7,
             lease_ns=5 * NS_PER_S,
+            descent=AT_ONCE,
             now_ns=NOW_NS,
         )
         assert lease.until_ns == NOW_NS + until_s * NS_PER_S
@@ -122,6 +126,30 @@ def test_a_lease_ends_after_its_time_or_with_its_request() -> None:
     assert arbiter.lease("inv-1") is None
 
 
+def test_a_lease_may_last_as_long_as_the_descent_from_what_was_approved_at_the_request_s_end() -> (
+    None
+):
+    arbiter, request = _arbiter(), _request(ttl_s=2.0)
+    descent = Descent(DeviceLimits(max_charge_w=5000.0, ramp_down_s=10.0))
+
+    def until_s(power_w: float, after_s: float) -> float:
+        now_ns = NOW_NS + int(after_s * NS_PER_S)
+        lease = arbiter.grant(
+            request,
+            power_w=power_w,
+            seq=1,
+            inverter_epoch=7,
+            lease_ns=60 * NS_PER_S,
+            descent=descent,
+            now_ns=now_ns,
+        )
+        return (lease.until_ns - NOW_NS) / NS_PER_S
+
+    assert until_s(5000.0, 0.0) == 2.0 + 9.0
+    assert until_s(2000.0, 1.0) == 2.0 + 3.0  # lowered while the request lived
+    assert until_s(1500.0, 2.0) == until_s(1000.0, 3.0) == 2.0 + 3.0
+
+
 def test_a_lease_is_renewed_in_its_second_half_as_long_as_its_request_lives() -> None:
     def wants(ttl_s: float, after_s: float) -> bool:
         lease = _arbiter().grant(
@@ -130,6 +158,7 @@ def test_a_lease_is_renewed_in_its_second_half_as_long_as_its_request_lives() ->
             seq=1,
             inverter_epoch=7,
             lease_ns=4 * NS_PER_S,
+            descent=AT_ONCE,
             now_ns=NOW_NS,
         )
         later_ns = NOW_NS + int(after_s * NS_PER_S)
@@ -162,7 +191,13 @@ def test_nobody_is_granted_what_somebody_of_higher_priority_holds(
         assert (verdict is None) == (source.priority >= held[0])
         if verdict is None:
             arbiter.grant(
-                request, power_w=1.0, seq=seq, inverter_epoch=7, lease_ns=NS_PER_S, now_ns=now_ns
+                request,
+                power_w=1.0,
+                seq=seq,
+                inverter_epoch=7,
+                lease_ns=NS_PER_S,
+                descent=AT_ONCE,
+                now_ns=now_ns,
             )
             held = (source.priority, name, now_ns + ttl_s * NS_PER_S)
         if releases:

@@ -34,6 +34,7 @@ DEFAULTS = {
     "overload_pct": 105.0,
     "overload_s": 2.0,
     "ramp_pct_per_min": 6000.0,
+    "ramp_down_s": 10.0,
     "deadband_w": 100.0,
     "frequency_min_hz": 49.0,
     "frequency_max_hz": 51.0,

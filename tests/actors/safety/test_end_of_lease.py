@@ -24,13 +24,13 @@ def report_write(world: World, seq: int, result: WriteResult = WriteResult.UNVER
 
 
 def test_the_end_of_each_lease_is_answered_also_right_after_another(world: World) -> None:
-    for power_w in (1000.0, 2000.0):
+    for power_w in (300.0, 400.0):
         assert world.ask(power_w, ttl_s=0.05).ruling is Ruling.ALLOWED
         world.tick(0.06)
         world.verify()
 
     assert [command.rule for command in world.safe_commands] == ["lease", "lease"]
-    assert "2000 W" in world.safe_commands[1].reason
+    assert "400 W" in world.safe_commands[1].reason
 
 
 def test_each_failed_write_ends_its_own_set_point(world: World) -> None:
@@ -144,3 +144,68 @@ def test_a_trip_that_a_request_uncovers_is_latched_journaled_and_told(
     assert world.status.state is SafetyState.TRIPPED
     assert world.safe_commands[-1].rule == "trip_heating"
     assert list_latches(tmp_path)[DEVICE].rule == "trip_heating"
+
+
+def descent(world: World, *, until_w: float = 0.0) -> list[tuple[float, float]]:
+    """Measure ten times a second until a safe command; return what was approved, and after how many seconds."""
+    began_s, seen = world.clock.monotonic_s(), len(world.approved)
+    steps: list[tuple[float, float]] = []
+    commands = len(world.safe_commands)
+    power_w = world.approved[-1].power_w
+    while len(world.safe_commands) == commands and world.clock.monotonic_s() < began_s + 20:
+        world.measure(battery_power_w=power_w, forced=True)
+        world.tick(0.0)
+        for approved in world.approved[seen:]:
+            power_w = approved.power_w
+            if power_w != (steps[-1][1] if steps else world.approved[seen - 1].power_w):
+                steps.append((round(world.clock.monotonic_s() - began_s, 1), power_w))
+        seen = len(world.approved)
+    steps.append((round(world.clock.monotonic_s() - began_s, 1), until_w))
+    return steps
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_set_point_that_nobody_renews_is_led_to_0_and_then_made_safe(
+    world: World, sign: float
+) -> None:
+    world.ask(sign * 2000.0, ttl_s=2.0)
+
+    assert descent(world) == [
+        (2.0, sign * 1500.0),
+        (3.0, sign * 1000.0),
+        (4.0, sign * 500.0),
+        (5.0, 0.0),
+    ]
+    assert [command.rule for command in world.safe_commands] == ["lease"]
+    assert world.safe_commands[0].reason == f"the set-point of {sign * 2000:g} W has ended"
+
+
+def test_a_descent_begins_at_what_was_possible_of_the_request(world: World) -> None:
+    world.ask(3000.0, ttl_s=2.0)
+    world.measure(max_charge_w=1000.0)
+    assert world.approved[-1].power_w == 1000.0
+
+    assert descent(world) == [(1.9, 500.0), (2.9, 0.0)]
+
+
+def test_a_breach_and_a_new_request_do_not_wait_for_a_descent(world: World) -> None:
+    world.ask(2000.0, ttl_s=1.0)
+    while world.approved[-1].power_w != 1500.0:
+        world.measure(battery_power_w=2000.0, forced=True)
+    assert world.ask(-300.0).ruling is Ruling.ALLOWED
+    assert world.approved[-1].power_w == -300.0
+
+    world.ask(2000.0, ttl_s=1.0)
+    while world.approved[-1].power_w != 1500.0:
+        world.measure(battery_power_w=2000.0, forced=True)
+    world.measure(battery_power_w=1500.0, forced=True, soc_pct=98.0)
+    assert [command.rule for command in world.safe_commands] == ["soc_max"]
+
+
+def test_without_measurements_a_descent_ends_with_the_lease(world: World) -> None:
+    world.ask(5000.0, ttl_s=0.1)
+    world.measure(battery_power_w=2000.0, forced=True)
+    for _ in range(51):
+        world.tick()
+
+    assert world.safe_commands[0].rule in {"lease", "stale"}

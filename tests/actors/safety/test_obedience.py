@@ -73,7 +73,7 @@ def test_a_set_point_without_effect_is_withdrawn_and_its_figures_are_kept(
 
 
 def test_a_set_point_that_ends_by_itself_wants_the_fail_safe_mode(world: World) -> None:
-    world.ask(1000.0, ttl_s=1.0)
+    world.ask(500.0, ttl_s=1.0)
     for _ in range(11):
-        world.measure(battery_power_w=1000.0, forced=True)
+        world.measure(battery_power_w=500.0, forced=True)
     assert world.safe_commands[-1].rule == LEASE_ENDED

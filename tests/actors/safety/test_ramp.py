@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from actors.messages import Ruling
 from actors.safety.config import DeviceLimits
-from actors.safety.ramp import CREDIT_S, Ramp
+from actors.safety.ramp import CREDIT_S, Descent, Ramp
 from supervision.clock import NS_PER_S
 from tests.actors.safety.guarded import Guarded
 from tests.actors.safety.measured import DEVICE
@@ -76,6 +76,27 @@ def test_whatever_is_asked_power_rises_no_faster_than_the_rate(
         risen_w += max(approved_w - same, 0.0)
         ramp.approve(approved_w if power_w > 0 else -approved_w, int(now_ns))
         assert risen_w <= W_PER_S * (now_ns / NS_PER_S + CREDIT_S) + 1e-3
+
+
+def test_a_descent_is_a_step_every_second_and_its_end_comes_with_the_last_one() -> None:
+    descent = Descent(DeviceLimits(max_charge_w=1000.0, max_discharge_w=5000.0, ramp_down_s=10.0))
+
+    def left_w(power_w: float) -> list[float]:
+        lasts_s = descent.lasts_ns(power_w) // NS_PER_S
+        return [descent.power_w(power_w, second * NS_PER_S) for second in range(lasts_s + 1)]
+
+    assert left_w(-2000.0) == [-1500.0, -1000.0, -500.0, 0.0]
+    assert left_w(600.0) == [100.0, 0.0]
+    assert left_w(500.0) == [0.0]
+    assert descent.power_w(-2000.0, NS_PER_S - 1) == -1500.0
+    assert descent.lasts_ns(5000.0) == 9 * NS_PER_S
+    assert descent.lasts_ns(0.0) == 0
+
+
+def test_without_a_time_for_it_a_descent_is_over_at_once() -> None:
+    descent = Descent(DeviceLimits(ramp_down_s=0.0))
+
+    assert (descent.lasts_ns(5000.0), descent.power_w(5000.0, 0)) == (0, 0.0)
 
 
 @pytest.mark.rule("ramp")

@@ -239,9 +239,9 @@ def test_without_measurements_a_lease_is_not_renewed_and_ends_in_a_safe_command(
 
 
 def test_a_request_that_ends_is_followed_by_a_safe_command(open_world: World) -> None:
-    open_world.ask(2000.0, ttl_s=1.0)
+    open_world.ask(400.0, ttl_s=1.0)
     for _ in range(9):
-        open_world.measure(battery_power_w=2000.0, forced=True)
+        open_world.measure(battery_power_w=400.0, forced=True)
     assert open_world.safe_commands == []
 
     open_world.tick()
