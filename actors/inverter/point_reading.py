@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from actors.inverter.profile import Point, Profile
-from actors.inverter.reading import Reading
+from actors.inverter.reading import Readings
 from actors.inverter.values import Values
 from actors.messages import BitInfo, DeviceSchema, LabelInfo, PointInfo, Quality
 
@@ -56,34 +56,34 @@ def _infos(points: Iterable[Point]) -> tuple[PointInfo, ...]:
 
 
 def point_readings(
-    profile: Profile, schema: DeviceSchema, readings: Iterable[Reading], values: Values
+    profile: Profile, schema: DeviceSchema, readings: Readings, values: Values
 ) -> list[PointReading]:
     """Return every point of `profile` as it was last read, in the order of the profile."""
     owners = {
-        point.name: reading
-        for reading in readings
-        for point in reading.block.points
-        if reading.words or not reading.part
+        point.name: number
+        for number, request in enumerate(readings.requests)
+        for point in request.block.points
+        if readings.words(number) or not readings.is_part(number)
     }
     return [
-        _point_reading(point, owners[point.name], schema, values)
+        _point_reading(point, owners[point.name], readings, schema, values)
         for block in profile.blocks
         for point in block.points
     ]
 
 
 def _point_reading(
-    point: Point, owner: Reading, schema: DeviceSchema, values: Values
+    point: Point, owner: int, readings: Readings, schema: DeviceSchema, values: Values
 ) -> PointReading:
-    at = point.address - owner.block.address
-    words = tuple(owner.words[at : at + point.count])
+    at = point.address - readings.requests[owner].block.address
+    words = tuple(readings.words(owner)[at : at + point.count])
     place = values.places.get(point.name)
     if place is None:  # a string or a power of ten
         return PointReading(
             name=point.name,
             unit=point.unit,
             value=None,
-            reason="" if words else owner.obstacle or owner.fault or "not read yet",
+            reason="" if words else _why_not(owner, readings),
             quality=Quality.GOOD if words else Quality.MISSING,
             text=values.texts.get(point.name, ""),
             address=point.address,
@@ -100,3 +100,8 @@ def _point_reading(
         address=point.address,
         words=words,
     )
+
+
+def _why_not(number: int, readings: Readings) -> str:
+    """Return why a request has brought no registers."""
+    return readings.obstacles.get(number) or readings.faults.get(number) or "not read yet"

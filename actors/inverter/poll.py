@@ -18,7 +18,7 @@ from actors.inverter.jobs import PollJob, PollPart
 from actors.inverter.plausibility_book import PlausibilityBook
 from actors.inverter.point_reading import PointReading, point_readings, schema_of
 from actors.inverter.profile import VITAL_POINTS, PollClass, Profile
-from actors.inverter.reading import Reading
+from actors.inverter.reading import Readings, requests_of
 from actors.inverter.schedule import EXTRAS, Schedule
 from actors.inverter.values import Values
 from actors.inverter.vitals import Unit, gather, gather_grid, grid_units_of, units_of
@@ -37,13 +37,10 @@ class PollBook:
         self._epoch = epoch
         self._profile = profile
         self._points = profile.points
-        readings: list[Reading] = []
-        for block in profile.blocks:
-            start = readings[-1].places.stop if readings else 0
-            readings.append(Reading(profile, block, start))
-        points = [point for reading in readings for point in reading.request.plan.points]
+        requests = requests_of(profile)
+        points = [point for request in requests for point in request.plan.points]
         self._values = Values(profile, points)
-        self._schedule = Schedule(profile, readings, extras)
+        self._schedule = Schedule(profile, Readings(requests), extras)
         self._units = units_of(profile, self._values.places)
         self._grid_units = grid_units_of(profile, self._values.places)
         self._lacking = tuple(name for name in VITAL_POINTS if name not in self._units)
@@ -58,8 +55,8 @@ class PollBook:
         self._persistent = [
             (step, number)
             for step in profile.write.hold
-            for number, reading in enumerate(readings)
-            if step.persistent and 0 <= step.address - reading.block.address < reading.block.count
+            for number, request in enumerate(requests)
+            if step.persistent and 0 <= step.address - request.block.address < request.block.count
         ]
         self._waiting: set[int] = set()
         self._wall_ns = self._complete_ns = 0
@@ -109,8 +106,9 @@ class PollBook:
             error = answer.error
             if not isinstance(error, DeviceError):
                 continue
-            reading = self._schedule.readings[answer.block]
-            may_lack = reading.block.optional or reading.part or reading.gone
+            readings, number = self._schedule.readings, answer.block
+            optional = readings.requests[number].block.optional
+            may_lack = optional or readings.is_part(number) or readings.gone(number)
             if not (may_lack and isinstance(error, IllegalAddressError)):
                 found.append((error, told(error, self._profile.login)))
         return found
@@ -119,7 +117,7 @@ class PollBook:
         """Yield address and words of every block that `part` brought."""
         for answer in part.answers:
             if answer.words is not None:
-                yield self._schedule.readings[answer.block].block.address, answer.words
+                yield self._schedule.readings.requests[answer.block].block.address, answer.words
 
     def disconnected(self, wall_ns: int, reason: str) -> None:
         """Make everything stale: a poll that reached nobody."""
@@ -168,10 +166,10 @@ class PollBook:
         """Return what the registers in flash that a hold changes held when last read on this connection."""
         found: dict[int, tuple[int, ...]] = {}
         for step, number in self._persistent:
-            reading = self._schedule.readings[number]
-            start = step.address - reading.block.address
-            words = tuple(reading.words[start : start + step.type.registers])
-            if reading.heard and len(words) == step.type.registers:
+            readings = self._schedule.readings
+            start = step.address - readings.requests[number].block.address
+            words = tuple(readings.words(number)[start : start + step.type.registers])
+            if readings.heard(number) and len(words) == step.type.registers:
                 found[step.address] = words
         return found
 
@@ -221,7 +219,11 @@ class PollBook:
     def _state(self, name: str) -> LiveState:
         """Return what was last read of a point on this connection; one failed read does not make it unknown."""
         values, place = self._values, self._values.places[name]
-        heard = any(r.heard for r in self._schedule.readings if place in r.places)
+        readings = self._schedule.readings
+        heard = any(
+            place in request.places and readings.heard(number)
+            for number, request in enumerate(readings.requests)
+        )
         return LiveState(
             address=self._points[name].address,
             value=values.values[place] if heard else None,

@@ -1,4 +1,4 @@
-"""One request of a poll: what it asks for, where its values go, and when it is due; and what it becomes in part.
+"""The requests of a poll: what each asks for, where its values go, and when it is due; and what it becomes in part.
 
 A block that a device answers with "no such register" although some of its points are optional is asked point by point
 once, and then in runs without the points that are not there.
@@ -15,33 +15,38 @@ import msgspec
 from actors.inverter.decode import BlockPlan, plan_of
 from actors.inverter.profile import Block, Condition, Point, PollClass, Profile
 
-NEVER = 1 << 63
+NEVER = (1 << 63) - 1
 """A time that does not come."""
 
 
 class Request(NamedTuple):
     """What does not depend on the device: one object for all that share a profile."""
 
+    block: Block
     plan: BlockPlan
     places: range
     """Where the values stand in a sample."""
+    words: range
+    """Where the registers stand among all that are read."""
     conditional: tuple[tuple[int, Condition], ...]
-    """Which of them mean something only if a condition holds."""
+    """Which values mean something only if a condition holds."""
     slow_ns: int
     """The time between two polls that ask for it; 0 if all do."""
 
 
-def request_of(profile: Profile, block: Block, start: int) -> Request:
-    """Return the request for `block`, whose values stand from place `start` on in a sample."""
-    key = ("request", block.name, block.address, block.count, start)
+def request_of(profile: Profile, block: Block, place: int, word: int) -> Request:
+    """Return the request for `block`, whose values stand from `place` on in a sample, its registers from `word` on."""
+    key = ("request", block.name, block.address, block.count, place, word)
     if key in profile.memo:
         found: Request = profile.memo[key]
         # A plan may keep a device's powers of ten.
         return found._replace(plan=plan_of(profile, block)) if block.scales() else found
     plan = plan_of(profile, block)
     request = profile.memo[key] = Request(
+        block=block,
         plan=plan,
-        places=range(start, start + len(plan.points)),
+        places=range(place, place + len(plan.points)),
+        words=range(word, word + block.count),
         conditional=tuple(
             (offset, point.only_if)
             for offset, point in enumerate(plan.points)
@@ -52,68 +57,110 @@ def request_of(profile: Profile, block: Block, start: int) -> Request:
     return request
 
 
-class Reading:
-    """One request, and how it stands with it on this connection."""
+def requests_of(profile: Profile) -> tuple[Request, ...]:
+    """Return the requests for all blocks of `profile`, in its order."""
+    found: tuple[Request, ...] = profile.memo.get("requests", ())
+    if found:
+        return found
+    requests: tuple[Request, ...] = ()
+    place = word = 0
+    for block in profile.blocks:
+        requests += (request_of(profile, block, place, word),)
+        place, word = requests[-1].places.stop, requests[-1].words.stop
+    if not any(block.scales() for block in profile.blocks):  # those are of one device
+        profile.memo["requests"] = requests
+    return requests
 
-    __slots__ = (
-        "block",
-        "due_ns",
-        "fault",
-        "gone",
-        "heard",
-        "obstacle",
-        "part",
-        "request",
-        "words",
-    )
 
-    def __init__(self, profile: Profile, block: Block, start: int, *, part: bool = False) -> None:
-        """Prepare to read `block`, whose values stand from place `start` on in a sample."""
-        self.block = block
-        self.part = part
-        """Whether it is what a trial made of a block."""
-        self.request = request_of(profile, block, start)
-        self.due_ns = 0
-        self.gone = False
-        """Whether it is asked for no more: the device does not have it, or it is asked for in parts."""
-        self.heard = False
-        """Whether it has been answered on this connection."""
-        self.obstacle = ""
-        """Why it is not asked for now."""
-        self.words: Sequence[int] = ()
-        """The last answer; as an array, which takes a fraction of a list of numbers."""
-        self.fault = ""
-        """Why the last answer was none."""
+class Readings:
+    """How it stands with every request on this connection: in columns, since hundreds of devices have dozens each."""
 
-    @property
-    def places(self) -> range:
-        """Where its values stand in a sample."""
-        return self.request.places
+    __slots__ = ("_answers", "_flags", "_originals", "due_ns", "faults", "obstacles", "requests")
 
-    def keep(self, words: Sequence[int]) -> None:
-        """Remember the answer as people may want to see it."""
-        self.words, self.fault = words if isinstance(words, array) else array("H", words), ""
+    def __init__(self, requests: tuple[Request, ...]) -> None:
+        """Begin with all of `requests` due, and none heard."""
+        self.requests = requests
+        self._originals = len(requests)
+        self.due_ns = array("q", bytes(8 * len(requests)))
+        self._flags = bytearray(len(requests))
+        self._answers = array("H", bytes(2 * requests[-1].words.stop))
+        """The registers as they were last read."""
+        self.obstacles: dict[int, str] = {}
+        """Why a request is not asked for now."""
+        self.faults: dict[int, str] = {}
+        """Why the last answer to a request was none."""
 
-    def fail(self, fault: str) -> None:
-        """Remember why there is no answer."""
-        self.words, self.fault = (), fault
+    def add(self, profile: Profile, block: Block, place: int) -> int:
+        """Add a request for a part of a block; return its number."""
+        request = request_of(profile, block, place, len(self._answers))
+        self.requests += (request,)
+        self.due_ns.append(0)
+        self._flags.append(0)
+        self._answers.extend(array("H", bytes(2 * block.count)))
+        return len(self.requests) - 1
 
     def renew(self) -> None:
-        """Begin again on a new connection."""
-        self.due_ns = 0
-        self.gone = False
-        self.heard = False
-        self.obstacle = ""
+        """Begin again on a new connection, without the parts."""
+        kept = self._originals
+        self.requests = self.requests[:kept]
+        del self._answers[self.requests[-1].words.stop :]
+        self.due_ns = array("q", bytes(8 * kept))
+        self._flags = bytearray(flag & _WORDS for flag in self._flags[:kept])
+        self.obstacles.clear()
+        self.faults = {number: fault for number, fault in self.faults.items() if number < kept}
 
-    def answered(self, begin_ns: int, *, well: bool) -> None:
+    def is_part(self, number: int) -> bool:
+        """Return whether it is what a trial made of a block."""
+        return number >= self._originals
+
+    def gone(self, number: int) -> bool:
+        """Return whether it is asked for no more: the device does not have it, or it is asked for in parts."""
+        return bool(self._flags[number] & _GONE)
+
+    def drop(self, number: int) -> None:
+        """Ask for it no more."""
+        self._flags[number] |= _GONE
+
+    def heard(self, number: int) -> bool:
+        """Return whether it has been answered on this connection."""
+        return bool(self._flags[number] & _HEARD)
+
+    def words(self, number: int) -> Sequence[int]:
+        """Return the last answer as people may want to see it; empty if there was none."""
+        if not self._flags[number] & _WORDS:
+            return ()
+        at = self.requests[number].words
+        return self._answers[at.start : at.stop]
+
+    def keep(self, number: int, words: Sequence[int]) -> None:
+        """Remember the answer."""
+        at = self.requests[number].words
+        self._answers[at.start : at.stop] = words if isinstance(words, array) else array("H", words)
+        self._flags[number] |= _WORDS
+        if self.faults:
+            self.faults.pop(number, None)
+
+    def fail(self, number: int, fault: str) -> None:
+        """Remember why there is no answer."""
+        self._flags[number] &= ~_WORDS
+        self.faults[number] = fault
+
+    def answered(self, number: int, begin_ns: int, *, well: bool) -> None:
         """Note that it was asked for in the poll of `begin_ns`."""
-        self.heard |= well
-        once = well and self.block.poll_class is PollClass.ONCE
-        slow_ns = self.request.slow_ns
-        self.due_ns = NEVER if once else begin_ns + slow_ns if slow_ns else 0
+        if well:
+            self._flags[number] |= _HEARD
+        request = self.requests[number]
+        if not request.slow_ns:
+            self.due_ns[number] = 0
+        elif well and request.block.poll_class is PollClass.ONCE:
+            self.due_ns[number] = NEVER
+        else:
+            self.due_ns[number] = begin_ns + request.slow_ns
 
 
 _EVERY_POLL = frozenset({PollClass.SAFETY, PollClass.FAST})
+_HEARD, _GONE, _WORDS = 1, 2, 4
+"""Flags: answered on this connection; not asked for any more; its registers are known."""
 
 
 class Trial:

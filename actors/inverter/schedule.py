@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from actors.inverter.errors import IllegalAddressError, LinkError
 from actors.inverter.jobs import BlockRef
 from actors.inverter.profile import Block, PollClass, Profile
-from actors.inverter.reading import Reading, Trial
+from actors.inverter.reading import Readings, Trial
 from actors.inverter.values import Values
 from supervision.clock import NS_PER_S
 
@@ -16,32 +16,29 @@ EXTRAS = 2
 """How many slow blocks and blocks read once a poll carries at most."""
 
 
+_NUMBER_BITS = 10
+_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
 _SPREAD = frozenset({PollClass.SLOW, PollClass.ONCE})
 
 
 class Schedule:
     """The requests for the blocks of a profile, and how it stands with them on this connection."""
 
-    def __init__(self, profile: Profile, readings: list[Reading], extras: int) -> None:
+    def __init__(self, profile: Profile, readings: Readings, extras: int) -> None:
         """Begin with all of `readings` due; a poll carries at most `extras` that are not of every poll."""
         self._profile = profile
         self.readings = readings
-        self._originals = len(readings)
         self._extras = extras
         self._absent_ns = int(profile.slow_s * NS_PER_S)
         self._waited = _waited_for(profile)
         self._trials: list[Trial] = []
         self._begin_ns = 0
-        self._asks = [self._ask(number) for number in range(len(readings))]
-        """What asks for each reading."""
         self._arrange()
 
     def renew(self) -> None:
         """Forget what another connection may answer differently."""
-        del self.readings[self._originals :], self._asks[self._originals :]
         self._trials.clear()
-        for reading in self.readings:
-            reading.renew()
+        self.readings.renew()
         self._arrange()
 
     def due(
@@ -56,25 +53,28 @@ class Schedule:
     def _due_extras(self, values: Values) -> list[int]:
         """Return the few slow blocks that are due longest; those that are not due are not even looked at."""
         due: list[int] = []
-        seen: list[tuple[int, int]] = []
+        seen: list[int] = []
         heap = self._extra
-        while heap and heap[0][0] <= self._begin_ns and len(due) < self._extras:
-            _, number = heapq.heappop(heap)
-            reading = self.readings[number]
-            if self._is_due(reading, values):
+        while heap and heap[0] >> _NUMBER_BITS <= self._begin_ns and len(due) < self._extras:
+            number = heapq.heappop(heap) & _NUMBER_MASK
+            if self._is_due(number, values):
                 due.append(number)
-            seen.append((reading.due_ns, number))
-        for entry in seen:
-            heapq.heappush(heap, entry)
+            seen.append(number)
+        for number in seen:
+            heapq.heappush(heap, self._entry(number))
         return due
+
+    def _entry(self, number: int) -> int:
+        """Return when a request is due and which it is, as one number: a pair takes thrice the memory."""
+        return self.readings.due_ns[number] << _NUMBER_BITS | number
 
     def answered(self, number: int, words: Sequence[int], values: Values) -> bool:
         """Take the answer to a request; return whether a string is new."""
-        reading = self.readings[number]
-        news = not reading.heard
-        reading.answered(self._begin_ns, well=True)
-        reading.keep(words)
-        texts = values.take(reading, words)
+        readings = self.readings
+        news = not readings.heard(number)
+        readings.answered(number, self._begin_ns, well=True)
+        readings.keep(number, words)
+        texts = values.take(readings.requests[number], words)
         if news and number in self._first:
             self._arrange()
         self._conclude(number, values, refused=False)
@@ -82,22 +82,21 @@ class Schedule:
 
     def refused(self, number: int, error: LinkError, reason: str, values: Values) -> None:
         """Take the error that answers a request."""
-        reading = self.readings[number]
-        reading.answered(self._begin_ns, well=False)
-        reading.fail(reason)
-        values.mark(reading.places, reason)
+        readings, request = self.readings, self.readings.requests[number]
+        block = request.block
+        readings.answered(number, self._begin_ns, well=False)
+        readings.fail(number, reason)
+        values.mark(request.places, reason)
         if number in self._first:
-            reading.due_ns = 0  # safety waits for it
+            readings.due_ns[number] = 0  # safety waits for it
         missing = isinstance(error, IllegalAddressError)
-        if missing and reading.block.optional:
-            reading.gone = True
-            values.absent |= {point.name for point in reading.block.points}
+        if missing and block.optional:
+            readings.drop(number)
+            values.absent |= {point.name for point in block.points}
             self._arrange()
-        elif missing and not reading.part and Trial.worth(reading.block):
-            reading.gone = True
-            self._trials.append(
-                Trial(self._profile, reading.block, lambda block: self._add(block, values))
-            )
+        elif missing and not readings.is_part(number) and Trial.worth(block):
+            readings.drop(number)
+            self._trials.append(Trial(self._profile, block, lambda part: self._add(part, values)))
             self._arrange()
         self._conclude(number, values, refused=missing)
 
@@ -107,60 +106,63 @@ class Schedule:
         self._safety: list[int] = []
         self._fast: list[int] = []
         extra: list[int] = []
-        for number, reading in enumerate(self.readings):
-            if not reading.gone:
-                self._group(reading, extra).append(number)
-        self._extra = [(self.readings[number].due_ns, number) for number in extra]
+        for number, request in enumerate(self.readings.requests):
+            if not self.readings.gone(number):
+                self._group(number, request.block, extra).append(number)
+        self._extra = [self._entry(number) for number in extra]
         """A heap by when they are due, or were when they were last looked at: it is never later than that."""
         heapq.heapify(self._extra)
 
-    def _group(self, reading: Reading, extra: list[int]) -> list[int]:
-        match reading.block.poll_class:
+    def _group(self, number: int, block: Block, extra: list[int]) -> list[int]:
+        match block.poll_class:
             case PollClass.SAFETY:
                 return self._safety
             case PollClass.FAST:
                 return self._fast
             case PollClass.SLOW | PollClass.ONCE:
-                waited = reading.block.name in self._waited and not reading.heard
+                waited = block.name in self._waited and not self.readings.heard(number)
                 return self._first if waited else extra
 
     def _due(self, numbers: Iterable[int], values: Values) -> list[int]:
-        return [number for number in numbers if self._is_due(self.readings[number], values)]
+        return [number for number in numbers if self._is_due(number, values)]
 
-    def _is_due(self, reading: Reading, values: Values) -> bool:
-        if reading.due_ns > self._begin_ns:
+    def _is_due(self, number: int, values: Values) -> bool:
+        readings = self.readings
+        if readings.due_ns[number] > self._begin_ns:
             return False
-        condition = reading.block.only_if
+        request = readings.requests[number]
+        condition = request.block.only_if
         if condition is None:
             return True
         holds = values.holds(condition)
-        obstacle = "" if holds else values.obstacle(condition)
-        if obstacle and obstacle != reading.obstacle:
-            values.mark(reading.places, obstacle)
-        reading.obstacle = obstacle
-        if holds is False and reading.block.poll_class in _SPREAD:
-            reading.due_ns = self._begin_ns + self._absent_ns
-        return holds is True
+        if holds:
+            readings.obstacles.pop(number, None)
+            return True
+        obstacle = values.obstacle(condition)
+        if obstacle != readings.obstacles.get(number):
+            values.mark(request.places, obstacle)
+            readings.obstacles[number] = obstacle
+        if holds is False and request.block.poll_class in _SPREAD:
+            readings.due_ns[number] = self._begin_ns + self._absent_ns
+        return False
 
     def _refs(self, numbers: list[int]) -> tuple[BlockRef, ...]:
-        return tuple([self._asks[number] for number in numbers])
+        return tuple([self._ask(number) for number in numbers])
 
     def _ask(self, number: int) -> BlockRef:
         """Return what asks for a reading: one object for all devices that share a profile."""
-        block = self.readings[number].block
+        block = self.readings.requests[number].block
         key = ("ask", number, block.address, block.count)
-        ask: BlockRef = self._profile.memo.setdefault(
-            key, BlockRef(number, block.address, block.count)
-        )
+        asks = self._profile.memo
+        if key not in asks:
+            asks[key] = BlockRef(number, block.address, block.count)
+        ask: BlockRef = asks[key]
         return ask
 
     def _add(self, block: Block, values: Values) -> int:
         """Add a request for a part of a block."""
         names = [point.name for point in block.points if point.name in values.places]
-        start = values.places[names[0]] if names else 0
-        self.readings.append(Reading(self._profile, block, start, part=True))
-        self._asks.append(self._ask(len(self._asks)))
-        return len(self.readings) - 1
+        return self.readings.add(self._profile, block, values.places[names[0]] if names else 0)
 
     def _conclude(self, number: int, values: Values, *, refused: bool) -> None:
         """Where the last point of a trial has answered, read what is there in runs."""
@@ -171,9 +173,9 @@ class Schedule:
                 continue
             self._trials.remove(trial)
             for part in trial.parts:
-                self.readings[part].gone = True
+                self.readings.drop(part)
             for run in trial.runs():
-                self.readings[self._add(run, values)].answered(self._begin_ns, well=True)
+                self.readings.answered(self._add(run, values), self._begin_ns, well=True)
             self._arrange()
 
 

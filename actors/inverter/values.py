@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from actors.inverter.profile import Condition, Point, PollClass, Profile
-from actors.inverter.reading import Reading
+from actors.inverter.reading import Request
 from actors.messages import Quality
 
 _GOOD = int(Quality.GOOD)
@@ -40,9 +40,8 @@ class Values:
             self.values[place] = None
             self.mark((place,), "not read yet on this connection")
 
-    def take(self, reading: Reading, words: Sequence[int]) -> bool:
-        """Decode the answer to `reading`; return whether a string is new or says something else than before."""
-        request = reading.request
+    def take(self, request: Request, words: Sequence[int]) -> bool:
+        """Decode the answer to `request`; return whether a string is new or says something else than before."""
         decoded = request.plan.decode(words)
         start, end = request.places.start, request.places.stop
         self.values[start:end] = decoded.values

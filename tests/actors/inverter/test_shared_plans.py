@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.inverter.poll import PollBook
 from actors.inverter.profile import Block, Point, PointType, PollClass, Profile
 from actors.inverter.profile_file import load_profile
-from actors.inverter.reading import Reading, request_of
+from actors.inverter.reading import request_of, requests_of
 
 _LOADED = load_profile("huawei_sun2000_luna2000")
 assert isinstance(_LOADED, Profile)
@@ -13,13 +13,12 @@ PROFILE: Profile = _LOADED
 
 
 def test_devices_of_one_profile_share_what_is_asked_for() -> None:
-    block = PROFILE.blocks[0]
-    assert Reading(PROFILE, block, 0).request is Reading(PROFILE, block, 0).request
+    assert requests_of(PROFILE) is requests_of(PROFILE)
 
 
 def test_a_request_elsewhere_in_the_sample_is_another() -> None:
     block = PROFILE.blocks[0]
-    assert request_of(PROFILE, block, 0).places != request_of(PROFILE, block, 7).places
+    assert request_of(PROFILE, block, 0, 0).places != request_of(PROFILE, block, 7, 0).places
 
 
 def test_powers_of_ten_stay_with_their_device() -> None:
@@ -28,7 +27,7 @@ def test_powers_of_ten_stay_with_their_device() -> None:
         Point(name="w_sf", address=101, type=PointType.I16),
     )
     block = Block(name="ac", address=100, count=2, poll_class=PollClass.FAST, points=points)
-    first, second = (Reading(PROFILE, block, 0).request for _ in range(2))
+    first, second = (request_of(PROFILE, block, 0, 0) for _ in range(2))
     assert first.plan is not second.plan
     assert first.places is second.places
 
