@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from actors.inverter.decode import BlockPlan, plan_of
+from actors.inverter.jobs import BlockRef
 from actors.inverter.profile import Block, Condition, Point, PollClass, Profile
 
 NEVER = (1 << 63) - 1
@@ -23,6 +24,8 @@ class Request(NamedTuple):
     """What does not depend on the device: one object for all that share a profile."""
 
     block: Block
+    ask: BlockRef
+    """What the link is asked for."""
     plan: BlockPlan
     places: range
     """Where the values stand in a sample."""
@@ -34,9 +37,12 @@ class Request(NamedTuple):
     """The time between two polls that ask for it; 0 if all do."""
 
 
-def request_of(profile: Profile, block: Block, place: int, word: int) -> Request:
-    """Return the request for `block`, whose values stand from `place` on in a sample, its registers from `word` on."""
-    key = ("request", block.name, block.address, block.count, place, word)
+def request_of(profile: Profile, block: Block, number: int, place: int, word: int) -> Request:
+    """Return request `number`, for `block`.
+
+    Its values stand from `place` on in a sample, and its registers from `word` on among all that are read.
+    """
+    key = ("request", number, block.address, block.count, place, word)
     if key in profile.memo:
         found: Request = profile.memo[key]
         # A plan may keep a device's powers of ten.
@@ -44,6 +50,7 @@ def request_of(profile: Profile, block: Block, place: int, word: int) -> Request
     plan = plan_of(profile, block)
     request = profile.memo[key] = Request(
         block=block,
+        ask=BlockRef(number, block.address, block.count),
         plan=plan,
         places=range(place, place + len(plan.points)),
         words=range(word, word + block.count),
@@ -64,8 +71,8 @@ def requests_of(profile: Profile) -> tuple[Request, ...]:
         return found
     requests: tuple[Request, ...] = ()
     place = word = 0
-    for block in profile.blocks:
-        requests += (request_of(profile, block, place, word),)
+    for number, block in enumerate(profile.blocks):
+        requests += (request_of(profile, block, number, place, word),)
         place, word = requests[-1].places.stop, requests[-1].words.stop
     if not any(block.scales() for block in profile.blocks):  # those are of one device
         profile.memo["requests"] = requests
@@ -92,12 +99,12 @@ class Readings:
 
     def add(self, profile: Profile, block: Block, place: int) -> int:
         """Add a request for a part of a block; return its number."""
-        request = request_of(profile, block, place, len(self._answers))
-        self.requests += (request,)
+        number = len(self.requests)
+        self.requests += (request_of(profile, block, number, place, len(self._answers)),)
         self.due_ns.append(0)
         self._flags.append(0)
         self._answers.extend(array("H", bytes(2 * block.count)))
-        return len(self.requests) - 1
+        return number
 
     def renew(self) -> None:
         """Begin again on a new connection, without the parts."""

@@ -147,17 +147,8 @@ class Schedule:
         return False
 
     def _refs(self, numbers: list[int]) -> tuple[BlockRef, ...]:
-        return tuple([self._ask(number) for number in numbers])
-
-    def _ask(self, number: int) -> BlockRef:
-        """Return what asks for a reading: one object for all devices that share a profile."""
-        block = self.readings.requests[number].block
-        key = ("ask", number, block.address, block.count)
-        asks = self._profile.memo
-        if key not in asks:
-            asks[key] = BlockRef(number, block.address, block.count)
-        ask: BlockRef = asks[key]
-        return ask
+        requests = self.readings.requests
+        return tuple([requests[number].ask for number in numbers])
 
     def _add(self, block: Block, values: Values) -> int:
         """Add a request for a part of a block."""

@@ -18,7 +18,7 @@ def test_devices_of_one_profile_share_what_is_asked_for() -> None:
 
 def test_a_request_elsewhere_in_the_sample_is_another() -> None:
     block = PROFILE.blocks[0]
-    assert request_of(PROFILE, block, 0, 0).places != request_of(PROFILE, block, 7, 0).places
+    assert request_of(PROFILE, block, 0, 0, 0).places != request_of(PROFILE, block, 0, 7, 0).places
 
 
 def test_powers_of_ten_stay_with_their_device() -> None:
@@ -27,7 +27,7 @@ def test_powers_of_ten_stay_with_their_device() -> None:
         Point(name="w_sf", address=101, type=PointType.I16),
     )
     block = Block(name="ac", address=100, count=2, poll_class=PollClass.FAST, points=points)
-    first, second = (request_of(PROFILE, block, 0, 0) for _ in range(2))
+    first, second = (request_of(PROFILE, block, 0, 0, 0) for _ in range(2))
     assert first.plan is not second.plan
     assert first.places is second.places
 
