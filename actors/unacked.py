@@ -7,7 +7,6 @@ unacknowledged because memory is full is counted.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final, NamedTuple
 
 from supervision.clock import NS_PER_S
@@ -54,7 +53,7 @@ class Unacked:
         """Those of them that the spool may not know of."""
         self._max_bytes = max_bytes
         self._patience_ns = patience_ns
-        self._items: deque[Item] = deque()
+        self._items: list[Item] = []
         self._bytes = 0
         self._under_way = 0
         """How many of the oldest items have been sent."""
@@ -117,6 +116,6 @@ class Unacked:
             self.untold += 1
 
     def _forget_oldest(self) -> None:
-        item = self._items.popleft()
+        item = self._items.pop(0)
         self._bytes -= len(item.body) + ITEM_OVERHEAD_BYTES
         self._under_way = max(0, self._under_way - 1)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import random
-from collections import deque
 from typing import NamedTuple
 
 from supervision.spec import Backoff, Intensity, Restart
@@ -19,7 +18,7 @@ class SlidingWindow:
     def __init__(self, intensity: Intensity) -> None:
         """Start with no failures."""
         self._intensity = intensity
-        self._failures: deque[float] = deque()
+        self._failures: list[float] = []
 
     def exceeded_by_failure(self, now_s: float) -> bool:
         """Count a failure at `now_s`; return whether that is more than the window allows."""
@@ -38,7 +37,7 @@ class SlidingWindow:
 
     def _forget(self, now_s: float) -> None:
         while self._failures and self._failures[0] <= now_s - self._intensity.window_s:
-            self._failures.popleft()
+            del self._failures[0]
 
 
 def backoff_s(backoff: Backoff, failures: int, rng: random.Random) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -115,7 +114,7 @@ class Mailbox:
         self._ticked_s = self._grid_s - tick_s
         self._system: list[Delivery] = []
         self._urgent: list[OwnEvent] = []
-        self._events: deque[OwnEvent] = deque()
+        self._events: list[OwnEvent] = []
         self._lanes = Lanes(control_per_sender=spec.control_per_sender, telemetry=spec.telemetry)
         self._event_turn = True
         self._closed = False
@@ -208,7 +207,7 @@ class Mailbox:
     def _take_in_turn(self) -> Delivery | None:
         self._event_turn = not self._event_turn
         if self._events and (self._event_turn or not len(self._lanes)):
-            return Delivery(self._events.popleft())
+            return Delivery(self._events.pop(0))
         frame = self._lanes.pop()
         return None if frame is None else Delivery(frame)
 

@@ -5,7 +5,6 @@ The registers of a device are not all of the same instant: a disagreement counts
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from math import copysign
 
@@ -18,6 +17,19 @@ _NEVER = -1.0
 class ProductCheck:
     """Power beside voltage times current."""
 
+    __slots__ = (
+        "_abs_w",
+        "_current",
+        "_now_s",
+        "_odd_s",
+        "_power",
+        "_recent",
+        "_rel",
+        "_rule",
+        "_verdict",
+        "_voltage",
+    )
+
     def __init__(self, rule: Product, at: Mapping[str, int], spec: Plausibility) -> None:
         """Judge values, which are `at` their places, by `rule` of `spec`."""
         self._rule = rule
@@ -26,7 +38,7 @@ class ProductCheck:
         self._verdict = Verdict(spec.clear_polls)
         self._now_s = 0.0
         self._odd_s = _NEVER
-        self._recent: deque[tuple[float, float, float]] = deque()
+        self._recent: list[tuple[float, float, float]] = []
         """Time, power and product of the last polls that agreed or were explained."""
 
     def judge(self, values: list[float | None], dt_s: float) -> str:
@@ -64,7 +76,7 @@ class ProductCheck:
         self._now_s += dt_s
         oldest_s = self._now_s - self._rule.lag_s
         while len(recent) > 1 and recent[1][0] <= oldest_s:
-            recent.popleft()
+            del recent[0]
 
     def _is_late(self, power: float, product: float, room: float) -> bool:
         """Return whether one of the two is what the other was lately, and the change one that batteries make."""
@@ -89,6 +101,16 @@ class ProductCheck:
 
 class SignCheck:
     """Two values that are positive and negative together."""
+
+    __slots__ = (
+        "_first",
+        "_first_dead",
+        "_lasting",
+        "_rule",
+        "_second",
+        "_second_dead",
+        "_verdict",
+    )
 
     def __init__(self, rule: Sign, at: Mapping[str, int], spec: Plausibility) -> None:
         """Judge values, which are `at` their places, by `rule` of `spec`."""
@@ -121,6 +143,8 @@ class SignCheck:
 
 class BalanceCheck:
     """A weighted sum that is 0."""
+
+    __slots__ = ("_abs", "_applies", "_lasting", "_rel", "_rule", "_terms", "_verdict")
 
     def __init__(self, rule: Balance, at: Mapping[str, int], spec: Plausibility) -> None:
         """Judge values, which are `at` their places, by `rule` of `spec`."""

@@ -21,6 +21,25 @@ _S_PER_H = 3600.0
 class CoulombCheck:
     """SOC beside battery power."""
 
+    __slots__ = (
+        "_ahead_pct",
+        "_applies",
+        "_behind_pct",
+        "_capacity",
+        "_capacity_wh",
+        "_elapsed_s",
+        "_high_ws",
+        "_last_power",
+        "_last_soc",
+        "_low_ws",
+        "_more_power",
+        "_power",
+        "_rate",
+        "_rule",
+        "_soc",
+        "_verdict",
+    )
+
     def __init__(
         self,
         rule: Integral,

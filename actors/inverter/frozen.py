@@ -15,6 +15,19 @@ _WS_PER_WH = 3600.0
 class FrozenCheck:
     """A group of values of which at least one must change. A reconnect does not end what is frozen."""
 
+    __slots__ = (
+        "_flow_w",
+        "_flow_ws",
+        "_flowed_ws",
+        "_for_s",
+        "_last",
+        "_places",
+        "_polls",
+        "_power",
+        "_unchanged_s",
+        "_verdict",
+    )
+
     def __init__(self, rule: Frozen, at: Mapping[str, int], spec: Plausibility) -> None:
         """Judge values, which are `at` their places, by `rule` of `spec`."""
         self._places = tuple(at[name] for name in rule.points)

@@ -8,7 +8,6 @@ each time told. A changed limit or mode of the device is told and never written 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from actors.inverter.commands import Action, CommandDesk
@@ -50,15 +49,13 @@ class Oversight:
         self._desk = desk
         self._flash = flash
         self._profile = profile
-        spec = profile.write
-        self._ours = {step.address for _, steps in spec.sequences() for step in steps}
-        self._flashed = {step.address for step in spec.hold if step.persistent}
+        self._ours, self._flashed = _addresses(profile)
         self._watch = RegisterWatch(profile)
         self._effect = EffectWatch()
         self._doubted_seq = 0
         self._quiet_ns = 0
         """Until when the device may still show what was before our last write."""
-        self._episodes: deque[int] = deque(maxlen=EPISODES + 1)
+        self._episodes: list[int] = []
         self._told_ns: dict[int, int] = {}
         self._asserted_ns = 0
 
@@ -171,6 +168,7 @@ class Oversight:
         episodes = self._episodes
         if begins and not (episodes and now_ns - episodes[-1] < EPISODE_NS):
             episodes.append(now_ns)
+            del episodes[: -EPISODES - 1]
         return len(episodes) > EPISODES and now_ns - episodes[0] < WINDOW_NS
 
     def _tell(
@@ -203,3 +201,15 @@ class Oversight:
 
 
 _NEVER = 1 << 63
+
+
+def _addresses(profile: Profile) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the registers that this gateway writes, and those of them that are in flash."""
+    if "written" not in profile.memo:
+        spec = profile.write
+        profile.memo["written"] = (
+            frozenset(step.address for _, steps in spec.sequences() for step in steps),
+            frozenset(step.address for step in spec.hold if step.persistent),
+        )
+    ours, flashed = profile.memo["written"]
+    return ours, flashed

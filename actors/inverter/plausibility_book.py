@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 from actors.inverter.agreement import BalanceCheck, ProductCheck, SignCheck
 from actors.inverter.coulomb import CoulombCheck
@@ -33,26 +33,47 @@ from supervision.clock import NS_PER_S
 _GAP_S = -1.0
 """Stands for a time between two polls that is unknown or too long to judge by."""
 
-_Judge = Callable[[list[float | None], float], str]
-_Stage = tuple[tuple[_Judge, tuple[int, ...]], ...]
-"""Checks, each with the places that it makes invalid."""
+
+class Checkup:
+    """What is checked of a poll, and in which order: the same for all devices of a profile."""
+
+    def __init__(self, spec: Plausibility, point_names: Sequence[str]) -> None:
+        """Prepare to judge polls whose values are those of `point_names`, in this order.
+
+        A check of which a point is not there is left out: `Plausibility.require_points` tells that it is a mistake.
+        """
+        self.spec = spec
+        self.gap_ns = int(spec.gap_s * NS_PER_S)
+        wanted = {name for rule in spec.rules() for name in names_of(rule)}
+        named = sorted(wanted & set(point_names))
+        self.places = tuple(point_names.index(name) for name in named)
+        self.at = {name: index for index, name in enumerate(named)}
+        self.pick = _picker(self.places)
+        self.stages = tuple(_stages(spec, self.at))
+        """The rules of each stage."""
+        self.marks = tuple(
+            tuple(
+                tuple(self.at[name] for name in rule.marks() if name in self.at) for rule in rules
+            )
+            for rules in self.stages
+        )
+        """Of each rule, what it makes invalid."""
 
 
 class PlausibilityBook:
     """What is remembered of one device's values, to judge the next ones by."""
 
-    def __init__(self, spec: Plausibility, point_names: Sequence[str]) -> None:
-        """Judge polls whose values are those of `point_names`, in this order.
+    __slots__ = ("_checkup", "_last_ns", "_stages")
 
-        A check of which a point is not there is left out: `Plausibility.require_points` tells that it is a mistake.
-        """
-        self._gap_ns = int(spec.gap_s * NS_PER_S)
+    def __init__(self, checkup: Checkup) -> None:
+        """Begin with nothing seen."""
+        self._checkup = checkup
         self._last_ns: int | None = None
-        wanted = {name for rule in spec.rules() for name in names_of(rule)}
-        named = sorted(wanted & set(point_names))
-        self._places = tuple(point_names.index(name) for name in named)
-        self._pick = _picker(self._places)
-        self._stages = tuple(_stages(spec, {name: index for index, name in enumerate(named)}))
+        rates: dict[str, RateCheck] = {}
+        self._stages = tuple(
+            tuple(_check(rule, checkup.spec, checkup.at, rates) for rule in rules)
+            for rules in checkup.stages
+        )
 
     def check(
         self, values: Sequence[float | None], mono_ns: int, quality: Sequence[int] = b""
@@ -62,22 +83,24 @@ class PlausibilityBook:
         A value counts if it is a finite number and its `quality`, where given, is 0: good, and read in this poll.
         """
         dt_s = self._since_last(mono_ns)
-        pick = self._pick
+        pick = self._checkup.pick
         picked = list(pick(values))
         if quality and any(unlike := pick(quality)):
             picked = [None if bad else value for value, bad in zip(picked, unlike, strict=True)]
         reasons: dict[int, str] = {}
         if not isfinite(sum([value for value in picked if value is not None])):
             self._drop_strange(picked, reasons)
-        for stage in self._stages:
-            failed = [(why, marks) for judge, marks in stage if (why := judge(picked, dt_s))]
-            if failed:
+        for stage, checks in enumerate(self._stages):
+            whys = [check.judge(picked, dt_s) for check in checks]
+            if any(whys):
+                marks = self._checkup.marks[stage]
+                failed = [each for each in zip(whys, marks, strict=True) if each[0]]
                 self._invalidate(picked, failed, reasons)
         return reasons
 
     def _since_last(self, mono_ns: int) -> float:
         last_ns, self._last_ns = self._last_ns, mono_ns
-        if last_ns is None or not 0 <= mono_ns - last_ns <= self._gap_ns:
+        if last_ns is None or not 0 <= mono_ns - last_ns <= self._checkup.gap_ns:
             return _GAP_S
         return (mono_ns - last_ns) / NS_PER_S
 
@@ -86,7 +109,7 @@ class PlausibilityBook:
         for index, value in enumerate(picked):
             if value is not None and not isfinite(value):
                 picked[index] = None
-                reasons[self._places[index]] = f"{value} is not a number"
+                reasons[self._checkup.places[index]] = f"{value} is not a number"
 
     def _invalidate(
         self,
@@ -97,7 +120,7 @@ class PlausibilityBook:
         for why, marks in failed:
             for index in marks:
                 if picked[index] is not None:
-                    reasons.setdefault(self._places[index], why)
+                    reasons.setdefault(self._checkup.places[index], why)
         for _, marks in failed:
             for index in marks:
                 picked[index] = None
@@ -110,9 +133,8 @@ def _picker(places: tuple[int, ...]) -> Callable[[Sequence[Any]], Sequence[Any]]
     return lambda found: [found[place] for place in places]
 
 
-def _stages(spec: Plausibility, at: Mapping[str, int]) -> Iterable[_Stage]:
-    """Return the checks whose points are all `at` some index, in the order in which they are to judge."""
-    rates: dict[str, RateCheck] = {}
+def _stages(spec: Plausibility, at: Mapping[str, int]) -> Iterable[tuple[Rule, ...]]:
+    """Return the rules whose points are all `at` some index, in the order in which they are to judge."""
     plans: tuple[tuple[Rule, ...], ...] = (
         (*spec.rates, *spec.counters, *spec.frozen),
         (*spec.products, *spec.signs),
@@ -120,31 +142,33 @@ def _stages(spec: Plausibility, at: Mapping[str, int]) -> Iterable[_Stage]:
         spec.balances,
     )
     for rules in plans:
-        known = [rule for rule in rules if set(rule.needs()) <= set(at)]
-        yield tuple(
-            (_judge(rule, spec, at, rates), tuple(at[name] for name in rule.marks() if name in at))
-            for rule in known
-        )
+        yield tuple(rule for rule in rules if set(rule.needs()) <= set(at))
 
 
-def _judge(
+class _Check(Protocol):
+    """Judges by one rule."""
+
+    def judge(self, values: list[float | None], dt_s: float) -> str: ...
+
+
+def _check(
     rule: Rule, spec: Plausibility, at: Mapping[str, int], rates: dict[str, RateCheck]
-) -> _Judge:
+) -> _Check:
     """Return what judges by `rule`; `rates` are the checks of single values made so far."""
     match rule:
         case Rate():
             rates[rule.point] = RateCheck(rule, at, spec)
-            return rates[rule.point].judge
+            return rates[rule.point]
         case Counter():
-            return CounterCheck(rule, at, spec).judge
+            return CounterCheck(rule, at, spec)
         case Frozen():
-            return FrozenCheck(rule, at, spec).judge
+            return FrozenCheck(rule, at, spec)
         case Product():
-            return ProductCheck(rule, at, spec).judge
+            return ProductCheck(rule, at, spec)
         case Sign():
-            return SignCheck(rule, at, spec).judge
+            return SignCheck(rule, at, spec)
         case Integral():
-            return CoulombCheck(rule, at, spec, rates.get(rule.soc)).judge
+            return CoulombCheck(rule, at, spec, rates.get(rule.soc))
         case Balance():
-            return BalanceCheck(rule, at, spec).judge
+            return BalanceCheck(rule, at, spec)
     assert_never(rule)

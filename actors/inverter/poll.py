@@ -15,7 +15,7 @@ import msgspec
 from actors.inverter.doubts import Doubt, Doubts
 from actors.inverter.errors import DeviceError, IllegalAddressError, told
 from actors.inverter.jobs import PollJob, PollPart
-from actors.inverter.plausibility_book import PlausibilityBook
+from actors.inverter.plausibility_book import Checkup, PlausibilityBook
 from actors.inverter.point_reading import PointReading, point_readings, schema_of
 from actors.inverter.profile import VITAL_POINTS, PollClass, Profile
 from actors.inverter.reading import Readings, requests_of
@@ -49,9 +49,8 @@ class PollBook:
         self._limits: LiveLimits | None = None
         """As of the last answers; None until somebody wants to know."""
         self._forced_place = self._values.places[profile.write.forced_point]
-        self._forced_values = frozenset(profile.write.forced_values)
+        self._forced_values = profile.write.forced_values
         self._judges = _judges(profile, tuple(self._values.places))
-        self._required = {requirement.point for requirement in profile.write.requires}
         self._persistent = [
             (step, number)
             for step in profile.write.hold
@@ -157,7 +156,7 @@ class PollBook:
             self._limits = LiveLimits(
                 numbers.get("max_charge_w"),
                 numbers.get("max_discharge_w"),
-                {name: self._state(name) for name in self._required},
+                {each.point: self._state(each.point) for each in self._profile.write.requires},
                 self._persistent_words(),
             )
         return self._limits
@@ -236,6 +235,13 @@ def _judges(
     profile: Profile, names: tuple[str, ...]
 ) -> tuple[list[PlausibilityBook], list[PlausibilityBook]]:
     """Return what judges the safety blocks, and what judges the whole poll: one book each, or none."""
+    if "checkups" not in profile.memo:
+        profile.memo["checkups"] = _checkups(profile, names)
+    first, last = ([PlausibilityBook(each) for each in some] for some in profile.memo["checkups"])
+    return first, last
+
+
+def _checkups(profile: Profile, names: tuple[str, ...]) -> tuple[list[Checkup], list[Checkup]]:
     safety = {
         point.name
         for block in profile.blocks
@@ -243,7 +249,7 @@ def _judges(
         for point in block.points
     }
     first, last = (
-        [PlausibilityBook(spec, names)] if any(spec.rules()) else []
+        [Checkup(spec, names)] if any(spec.rules()) else []
         for spec in profile.plausibility.split(safety)
     )
     return first, last

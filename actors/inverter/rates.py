@@ -21,14 +21,25 @@ ADOPT_POLLS = 3
 class PastCheck(ABC):
     """One value beside its own past, of which a reference is kept."""
 
+    __slots__ = (
+        "_calm",
+        "_elapsed_s",
+        "_gap_s",
+        "_newcomer",
+        "_place",
+        "_reference",
+        "_rule",
+        "_unread_s",
+        "_verdict",
+        "restarted",
+    )
+
     def __init__(self, rule: Rate | Counter, at: Mapping[str, int], spec: Plausibility) -> None:
         """Judge one of the values, which are `at` their places, by `rule` of `spec`."""
         self._place = at[rule.point]
         self.restarted = False
         """Whether this poll's value was taken without regard to the past."""
-        self._step = rule.step
-        self._max_per_s = rule.max_per_s
-        self._adopt_s = rule.adopt_s
+        self._rule = rule
         self._gap_s = spec.gap_s
         self._reference: float | None = None
         self._elapsed_s = 0.0
@@ -52,7 +63,7 @@ class PastCheck(ABC):
             return self._restart(value)
         self.restarted = False
         self._unread_s = 0.0
-        followed = self._follow(value, reference, self._max_per_s * self._elapsed_s)
+        followed = self._follow(value, reference, self._rule.max_per_s * self._elapsed_s)
         if followed is None:
             return self._suspect(value, reference)
         self._reference = followed
@@ -81,10 +92,10 @@ class PastCheck(ABC):
 
     def _suspect(self, value: float, reference: float) -> str:
         newcomer = self._newcomer
-        at_s, reach = self._elapsed_s, self._max_per_s
-        if newcomer is None or not newcomer.stays(value, reference, self._step, reach, at_s):
+        at_s, reach = self._elapsed_s, self._rule.max_per_s
+        if newcomer is None or not newcomer.stays(value, reference, self._rule.step, reach, at_s):
             self._newcomer = _Newcomer(value, at_s)
-        elif newcomer.polls >= ADOPT_POLLS and at_s - newcomer.since_s >= self._adopt_s:
+        elif newcomer.polls >= ADOPT_POLLS and at_s - newcomer.since_s >= self._rule.adopt_s:
             return self._restart(value)
         return self._verdict.fail(self._explain(value, reference))
 
@@ -100,22 +111,26 @@ class PastCheck(ABC):
 class RateCheck(PastCheck):
     """A value that cannot jump: its reference follows it no faster than allowed."""
 
+    __slots__ = ()
+
     def _follow(self, value: float, reference: float, reach: float) -> float | None:
         away = value - reference
         excess = abs(away) - reach
         if excess <= 0.0:
             return value
-        return reference + copysign(reach, away) if excess <= self._step else None
+        return reference + copysign(reach, away) if excess <= self._rule.step else None
 
     def _explain(self, value: float, reference: float) -> str:
         return (
             f"jumped from {reference:g} to {value:g} in {self._elapsed_s:.1f} s,"
-            f" possible are {self._step:g} and {self._max_per_s:g} per second"
+            f" possible are {self._rule.step:g} and {self._rule.max_per_s:g} per second"
         )
 
 
 class CounterCheck(PastCheck):
     """A counter that does not fall unless it starts again, and rises no faster than allowed."""
+
+    __slots__ = ("_reset_below",)
 
     def __init__(self, rule: Counter, at: Mapping[str, int], spec: Plausibility) -> None:
         """Judge one of the values, which are `at` their places, by `rule` of `spec`."""
@@ -125,7 +140,7 @@ class CounterCheck(PastCheck):
     def _follow(self, value: float, reference: float, reach: float) -> float | None:
         if value < reference:
             return value if value <= self._reset_below else None
-        return value if value - reference <= self._step + reach else None
+        return value if value - reference <= self._rule.step + reach else None
 
     def _explain(self, value: float, reference: float) -> str:
         what = "fell" if value < reference else "leapt"

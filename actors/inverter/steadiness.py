@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from supervision.clock import NS_PER_S
 
 _DUE = 8
@@ -19,22 +17,22 @@ class Steadiness:
     def __init__(self, period_s: float) -> None:
         """Expect a poll every `period_s`."""
         self._period_s = period_s
-        self._skipped: deque[bool] = deque(maxlen=_DUE)
-        self._late: deque[bool] = deque(maxlen=_DUE // 2)
+        self._skipped: list[bool] = []
+        self._late: list[bool] = []
         """Whether each of the last polls passed over the next."""
         self._took_s = 0.0
-        self._lost_ns: deque[int] = deque(maxlen=_LOSSES)
+        self._lost_ns: list[int] = []
         self._why = ""
 
     def polled(self, took_s: float, skipped: int) -> None:
         """Note a complete poll and how many that were due it passed over."""
         self._took_s = took_s
-        self._late.append(skipped > 0)
-        self._skipped.extend([False, *[True] * min(skipped, _DUE)])
+        self._late = [*self._late, skipped > 0][-_DUE // 2 :]
+        self._skipped = [*self._skipped, False, *[True] * min(skipped, _DUE)][-_DUE:]
 
     def lost(self, now_ns: int, why: str) -> None:
         """Note that the connection was lost."""
-        self._lost_ns.append(now_ns)
+        self._lost_ns = [*self._lost_ns, now_ns][-_LOSSES:]
         self._why = why
         self._late.clear()
         self._skipped.clear()

@@ -5,7 +5,6 @@ Each class follows one device from measurement to measurement and makes one numb
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 
 from actors.safety.config import DeviceLimits
@@ -40,7 +39,7 @@ class Heating:
 
     def __init__(self) -> None:
         """Begin with nothing known."""
-        self._buckets: deque[list[float]] = deque()
+        self._buckets: list[list[float]] = []
 
     def note(self, temperature_c: float, mono_ns: int) -> float:
         """Take in a temperature; return the rise in kelvin a minute, at least 0."""
@@ -52,7 +51,7 @@ class Heating:
             buckets.append([number, temperature_c])
             oldest = (mono_ns - HEATING_WINDOW_NS) // HEATING_BUCKET_NS
             while buckets[0][0] < oldest:
-                buckets.popleft()
+                del buckets[0]
         coldest = min([warmest for _, warmest in buckets])
         return max(temperature_c - coldest, 0.0)
 

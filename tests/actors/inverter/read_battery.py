@@ -6,7 +6,7 @@ import random
 from collections import deque
 
 from actors.inverter.plausibility import Plausibility, names_of
-from actors.inverter.plausibility_book import PlausibilityBook
+from actors.inverter.plausibility_book import Checkup, PlausibilityBook
 from bessai.simulator.physics import BatteryModel, BatterySpec
 from bessai.simulator.plant import Plant
 from tests.actors.inverter.driven import PROFILE
@@ -88,7 +88,7 @@ class Judged:
     """A book that is asked by name and told time in seconds."""
 
     def __init__(self, spec: Plausibility = LUNA2000, names: tuple[str, ...] = NAMES) -> None:
-        self.book = PlausibilityBook(spec, names)
+        self.book = PlausibilityBook(Checkup(spec, names))
         self.names = names
 
     def check(self, values: Values, now_s: float) -> dict[str, str]:

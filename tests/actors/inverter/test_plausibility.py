@@ -19,7 +19,7 @@ from actors.inverter.plausibility import (
     Rate,
     Sign,
 )
-from actors.inverter.plausibility_book import PlausibilityBook
+from actors.inverter.plausibility_book import Checkup, PlausibilityBook
 from actors.inverter.profile_points import Condition
 from tests.actors.inverter.read_battery import LUNA2000, NAMES, Judged, ReadBattery, Values
 
@@ -58,7 +58,7 @@ class Told:
 def test_nothing_that_a_device_sends_raises_and_only_numbers_become_invalid(
     polls: list[tuple[list[float | None], int, bytes]],
 ) -> None:
-    book, now_ns = PlausibilityBook(LUNA2000, NAMES), 0
+    book, now_ns = PlausibilityBook(Checkup(LUNA2000, NAMES)), 0
     for values, later_ns, quality in polls:
         now_ns += later_ns
         for place, why in book.check(values, now_ns, quality).items():
@@ -298,7 +298,7 @@ def test_what_is_invalid_is_no_evidence_against_others() -> None:
 
 
 def test_a_value_of_less_than_good_quality_is_not_looked_at() -> None:
-    book = PlausibilityBook(Plausibility(rates=(SOC,)), ("a", "soc_pct"))
+    book = PlausibilityBook(Checkup(Plausibility(rates=(SOC,)), ("a", "soc_pct")))
     book.check([1.0, 50.0], 0, b"\0\0")
     assert book.check([1.0, 90.0], 10**9, b"\0\1") == {}
     assert list(book.check([1.0, 90.0], 2 * 10**9, b"\1\0")) == [1]
@@ -306,12 +306,12 @@ def test_a_value_of_less_than_good_quality_is_not_looked_at() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_is_named(value: float) -> None:
-    book = PlausibilityBook(Plausibility(rates=(SOC,)), ("soc_pct",))
+    book = PlausibilityBook(Checkup(Plausibility(rates=(SOC,)), ("soc_pct",)))
     assert book.check([value], 0) == {0: f"{value} is not a number"}
 
 
 def test_a_check_whose_points_are_not_there_is_left_out() -> None:
-    assert PlausibilityBook(LUNA2000, ("soc_pct",)).check([50.0], 0) == {}
+    assert PlausibilityBook(Checkup(LUNA2000, ("soc_pct",))).check([50.0], 0) == {}
 
 
 def test_checks_that_can_close_a_direction_come_before_the_vitals() -> None:
