@@ -38,7 +38,7 @@ from actors.messages import (
 from actors.safety.announce import Announcer
 from actors.safety.arbiter import Arbiter, wants_renewal
 from actors.safety.assessment import denied
-from actors.safety.config import SafetyConfig
+from actors.safety.config import DeviceLimits, SafetyConfig
 from actors.safety.device import Device
 from actors.safety.disk import DISK, Disk
 from actors.safety.duty import Cause, find_causes
@@ -69,7 +69,9 @@ class SafetyActor(Actor):
 
     def __init__(self, config: SafetyConfig, disk: Disk = DISK) -> None:
         """Begin with nothing known; a state directory that cannot be written is told, and no reason not to enforce."""
-        self._config = config
+        same: dict[DeviceLimits, DeviceLimits] = {}
+        devices = {name: same.setdefault(limits, limits) for name, limits in config.devices.items()}
+        self._config = config = msgspec.structs.replace(config, devices=devices)
         self._state_dir = Path(config.state_dir)
         self._disk = disk
         self._arbiter = Arbiter(

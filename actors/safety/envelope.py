@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from actors.safety.assessment import PowerBound
@@ -15,7 +16,7 @@ CLOSED = PowerBound(0.0, "closed")
 
 
 class OneWay:
-    """What bounds the power of one device in one direction."""
+    """What bounds power in one direction by a device's figures; it remembers nothing."""
 
     def __init__(self, direction: Direction, limits: DeviceLimits) -> None:
         """Bound the power in `direction` by `limits`."""
@@ -51,3 +52,9 @@ class OneWay:
         if most_w is not None:
             bound = min(bound, PowerBound(max(most_w, 0.0), self._room_rule))
         return bound
+
+
+@functools.cache
+def one_way(direction: Direction, limits: DeviceLimits) -> OneWay:
+    """Return the bounds of `limits` in `direction`: one object for all devices that have these."""
+    return OneWay(direction, limits)

@@ -6,6 +6,7 @@ sender: type, finiteness and range of each value hold whatever a profile says (d
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -105,11 +106,11 @@ class Reader:
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
-        self._seen: set[str] = set()
+        self._seen: frozenset[str] = frozenset()
 
     def forget(self) -> None:
         """Begin anew: another incarnation of the InverterActor may measure another device."""
-        self._seen.clear()
+        self._seen = frozenset()
 
     def read(self, vitals: Vitals) -> Readout:
         """Return what `vitals` say, and what in them cannot be trusted."""
@@ -132,8 +133,15 @@ class Reader:
                 continue
             values[wanted.point] = value
             has_grid |= wanted.grid
-        self._seen.update(values)
+        if not values.keys() <= self._seen:
+            self._seen = _shared(self._seen.union(values))
         return Readout(values, tuple(faults), has_grid)
 
     def _is_absent(self, point: str, value: object, vitals: Vitals) -> bool:
         return value is None and point in vitals.absent and point not in self._seen
+
+
+@functools.cache
+def _shared(names: frozenset[str]) -> frozenset[str]:
+    """Return one object for all devices that were seen to have `names`."""
+    return names

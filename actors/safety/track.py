@@ -6,7 +6,7 @@ from actors.messages import SafetyState, Vitals
 from actors.safety.assessment import Assessment, PowerBound
 from actors.safety.catalogue import LIMITS
 from actors.safety.config import DeviceLimits
-from actors.safety.envelope import CLOSED, OneWay
+from actors.safety.envelope import CLOSED, one_way
 from actors.safety.inputs import GRID_POINTS, Reader
 from actors.safety.ramp import Ramp
 from actors.safety.rules import Action, Direction, Holding, closed
@@ -14,6 +14,9 @@ from actors.safety.signals import Signals
 from actors.safety.site import SiteView
 from actors.safety.watch import Watch, bind
 from supervision.clock import NS_PER_S
+
+_SIGNALS = tuple(rule.signal for rule in LIMITS)
+"""What each of a track's watches looks at."""
 
 
 class Track:
@@ -24,9 +27,9 @@ class Track:
         self._device_id = device_id
         self._limits = limits
         self._stale_ns = int(limits.stale_after_s * NS_PER_S)
-        self._watches = [(rule.signal, Watch(bind(rule, limits))) for rule in LIMITS]
-        self._charging = OneWay(Direction.CHARGE, limits)
-        self._discharging = OneWay(Direction.DISCHARGE, limits)
+        self._watches = [Watch(bind(rule, limits)) for rule in LIMITS]
+        self._charging = one_way(Direction.CHARGE, limits)
+        self._discharging = one_way(Direction.DISCHARGE, limits)
         self._reader = Reader()
         self._signals = Signals(limits)
         self.ramp = Ramp(limits)
@@ -108,7 +111,7 @@ class Track:
         """Return what has not come back far enough from a limit that trips, whoever has seen it beyond."""
         return [
             watch.bound.holding(self._values[signal])
-            for signal, watch in self._watches
+            for signal, watch in zip(_SIGNALS, self._watches, strict=True)
             if watch.bound.rule.action is Action.TRIP
             and signal in self._values
             and not watch.is_clear(self._values[signal])
@@ -139,7 +142,7 @@ class Track:
 
     def _wait_anew(self) -> None:
         """Let silence count for no waiting time."""
-        for _, watch in self._watches:
+        for watch in self._watches:
             watch.blind()
 
     def _note_gap(self, vitals: Vitals) -> None:
@@ -171,7 +174,7 @@ class Track:
         trip: Holding | None = None
         values, now_ns = self._values, self._now_ns
         unread = GRID_POINTS if self._stale_grid(now_ns) else frozenset[str]()
-        for signal, watch in self._watches:
+        for signal, watch in zip(_SIGNALS, self._watches, strict=True):
             value = values.get(signal)
             silent = value is None or signal in unread
             if silent:
