@@ -61,7 +61,7 @@ class Cell:
         `early` are frames that came behind the introduction.
         """
         self.spec = msgspec.msgpack.decode(introduction.spec, type=CellSpec)
-        self._introduction = introduction
+        self._introduction = msgspec.structs.replace(introduction, spec=b"")  # it is large, and known now
         self._clock = clock
         self._waker = Waker()
         self._link = link

@@ -91,8 +91,8 @@ class MailboxSpec(msgspec.Struct, frozen=True, kw_only=True):
         _require(self.telemetry >= 1, "mailbox.telemetry", self.telemetry, "at least 1")
 
 
-class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One supervised actor. Plain data, because it crosses to the cell's process."""
+class ChildSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One supervised actor. Plain data, because it crosses to the cell's process; what is usual stays behind."""
 
     name: str
     factory: str
