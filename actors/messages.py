@@ -90,7 +90,7 @@ class PointInfo(msgspec.Struct, frozen=True, array_like=True):
         return next((label.name for label in self.labels if label.number == value), "")
 
 
-class TextInfo(msgspec.Struct, frozen=True, array_like=True):
+class TextInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Something that a device says of itself in words: a serial number, a version."""
 
     name: str

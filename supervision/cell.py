@@ -54,14 +54,16 @@ class Cell:
     """The loop of a cell's main thread."""
 
     def __init__(
-        self, introduction: Introduction, link: Link, early: list[Frame], clock: Clock
+        self, introduction: Introduction, early: list[Frame], link: Link, clock: Clock
     ) -> None:
         """Prepare the actors that `introduction` names; nothing runs before `run`.
 
         `early` are frames that came behind the introduction.
         """
         self.spec = msgspec.msgpack.decode(introduction.spec, type=CellSpec)
-        self._introduction = msgspec.structs.replace(introduction, spec=b"")  # it is large, and known now
+        self._introduction = msgspec.structs.replace(
+            introduction, spec=b""
+        )  # it is large, and known now
         self._clock = clock
         self._waker = Waker()
         self._link = link
@@ -240,10 +242,13 @@ class Cell:
                 )
             )
 
+    @property
+    def incarnation(self) -> int:
+        """How often this cell has been started, from 1."""
+        return self._introduction.incarnation
+
     def _tell_root(self, message: msgspec.Struct) -> None:
-        header = Header(
-            receiver=ROOT, sender=cell_address(self.spec.name), epoch=self._introduction.incarnation
-        )
+        header = Header(receiver=ROOT, sender=cell_address(self.spec.name), epoch=self.incarnation)
         self._link.send(
             Frame(msgspec.structs.replace(header, lane=Lane.CONTROL), self._encoder.encode(message))
         )
@@ -283,8 +288,7 @@ def main() -> int:
         signal.SIGINT, signal.SIG_IGN
     )  # a terminal sends it to the whole group; root decides
     name_process(sys.argv[2])
-    introduction, early = introduce(link)
-    cell = Cell(introduction, link, early, SystemClock())
+    cell = Cell(*introduce(link), link, SystemClock())
     if cell.spec.kind is not CellKind.CRITICAL:
         die_with_parent(parent_pid)
     os.nice(cell.spec.nice)
@@ -293,7 +297,7 @@ def main() -> int:
             go_first()
     if cell.spec.one_processor:
         with suppress(PermissionError):  # slower, and no less safe
-            stay_on_one_processor(introduction.incarnation)
+            stay_on_one_processor(cell.incarnation)
     sys.setswitchinterval(cell.spec.switch_interval_s)
     setup = os.environ.get(SETUP_VARIABLE)
     if setup:

@@ -145,9 +145,12 @@ _one_at_a_time = threading.Lock()
 
 
 def encode_config(config: InverterConfig) -> tuple[bytes, bytes]:
-    """Return the msgpack of `config` without its profile, and that of the profile: many devices share one."""
+    """Return the msgpack of what is special about `config`, and that of its profile: many devices share one."""
+    usual = {field.name: field.default for field in msgspec.structs.fields(InverterConfig)}
     own = {
-        name: value for name, value in msgspec.structs.asdict(config).items() if name != "profile"
+        name: value
+        for name, value in msgspec.structs.asdict(config).items()
+        if name != "profile" and value != usual[name]
     }
     return msgspec.msgpack.encode(own), msgspec.msgpack.encode(config.profile)
 

@@ -12,7 +12,7 @@ from actors.inverter.profile import Profile
 from actors.messages import LinkState, WriteResult
 
 
-class RegisterWords(msgspec.Struct, frozen=True):
+class RegisterWords(msgspec.Struct, frozen=True, gc=False):
     """Words to be written to, or expected at, consecutive registers."""
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
 from actors.inverter.profile import Condition, Point, PollClass, Profile
@@ -9,6 +10,8 @@ from actors.inverter.reading import Request
 from actors.messages import Quality
 
 _GOOD = int(Quality.GOOD)
+_USUAL: dict[float | None, float | None] = {float(number): float(number) for number in range(256)}
+"""One object for each, however many devices say it."""
 
 
 class Values:
@@ -44,7 +47,10 @@ class Values:
         """Decode the answer to `request`; return whether a string is new or says something else than before."""
         decoded = request.plan.decode(words)
         start, end = request.places.start, request.places.stop
-        self.values[start:end] = decoded.values
+        values = decoded.values
+        if request.slow_ns:  # many are 0 or a small number on many devices, and stay so for long
+            values = [_USUAL.get(value, value) for value in values]
+        self.values[start:end] = values
         self.quality[start:end] = bytes(end - start)
         for offset, reason in decoded.reasons.items():
             self.quality[start + offset] = Quality.INVALID
@@ -99,7 +105,7 @@ class Values:
         if value is None:
             return f"not read: {name} is unknown"
         shown = value or "empty" if isinstance(value, str) else f"{value:g}"
-        return f"not there: {name} is {shown}"
+        return sys.intern(f"not there: {name} is {shown}")  # so say many devices
 
 
 def _switches(profile: Profile) -> frozenset[str]:

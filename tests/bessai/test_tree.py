@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from actors.api.config import ApiConfig
+from actors.inverter.config import decode_config
 from actors.messages import PUBLISHER
 from bessai.config import SiteConfig, data_directory, load_config
 from bessai.tree import site_cells
@@ -77,8 +78,12 @@ def test_what_all_devices_send_again_at_once_fits_between_the_cells(
         msgspec.structs.replace(config.devices[0], device_id=f"d{n}") for n in range(count)
     )
     control = site_cells(msgspec.structs.replace(config, devices=devices))[0]
-    own = [child.config for child in control.children if child.pooled]
-    assert {msgspec.msgpack.decode(each)["unacked_window"] for each in own} == {window}
+    told = [
+        decode_config(child.config, control.shared[child.shared])
+        for child in control.children
+        if child.pooled
+    ]
+    assert {each.unacked_window for each in told} == {window}
 
 
 def test_the_publisher_hears_control_to_its_end(config: SiteConfig) -> None:
