@@ -85,12 +85,13 @@ def test_what_nobody_asked_for_ends_the_connection(serial: RtuPeer, heard: Heard
 def test_units_behind_one_serial_gateway_share_its_connection(
     serial: RtuPeer, link: ModbusLink, heard: Heard
 ) -> None:
+    made = serial.connections  # one, but on a machine that was too slow for the first try
     other = connect(serial, heard, framing=Framing.RTU, unit_id=2)
     heard.until(LinkState.ONLINE, times=2)
     for each in (link, other):
         each.submit(READ)
     heard.wait_for(lambda: len(heard.parts()) == 2)
-    assert serial.connections == 1
+    assert serial.connections == made
 
 
 def test_closing_a_link_amid_its_request_ends_a_connection_on_which_nothing_is_numbered(
