@@ -132,6 +132,17 @@ class Link:
         except BrokenLinkError as error:
             raise LinkClosedError(str(error)) from error
 
+    def last_words(self) -> list[Frame]:
+        """Return what a process that has ended left unread.
+
+        The end of the stream is not waited for: a child of that process may hold the link open.
+        """
+        frames: list[Frame] = []
+        with contextlib.suppress(OSError, BrokenLinkError):
+            while data := self.sock.recv(READ_BYTES):
+                frames += self._reader.feed(data)
+        return frames
+
     def close(self) -> None:
         """Close the socket."""
         self.closed = True

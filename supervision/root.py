@@ -226,8 +226,9 @@ class Root:
             return
 
     def _on_exit(self, cell: CellProcess) -> None:
-        while cell.link is not None and not cell.link.closed:
-            self._on_frames(cell)  # its last words, down to the end of the stream
+        if cell.link is not None and not cell.link.closed:
+            self._serve(cell, cell.link.last_words())
+            self._on_lost_link(cell, "the process ended")
         self._selector.unregister(cell.pidfd)
         reason, status = cell.collect()
         self._on_end(cell, reason, self._clock.monotonic_s(), normal=status == 0)
@@ -262,6 +263,9 @@ class Root:
         except LinkClosedError as error:
             self._on_lost_link(cell, str(error))
             return
+        self._serve(cell, frames)
+
+    def _serve(self, cell: CellProcess, frames: list[Frame]) -> None:
         for frame in frames:
             if frame.header.receiver == ROOT:
                 self._on_message(cell, frame)

@@ -52,7 +52,7 @@ def test_system_exit_takes_nobody_else_along(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("order", "reason"),
-    [("abort", "SIGABRT"), ("eat 400", "limit 200 MB")],
+    [("abort", "SIGABRT"), ("leave", "SIGABRT"), ("eat 400", "limit 200 MB")],
 )
 def test_a_cell_that_dies_or_grows_is_replaced_and_the_others_stay(
     tmp_path: Path, order: str, reason: str

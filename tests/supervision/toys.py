@@ -83,6 +83,15 @@ class Toy(Actor):
     def do_abort(self, _argument: str) -> None:
         os.abort()
 
+    def do_leave(self, _argument: str) -> None:
+        """Die and leave a child that holds all descriptors open as long as root lives."""
+        root = os.getppid()
+        if os.fork() == 0:
+            while os.path.exists(f"/proc/{root}"):  # noqa: PTH110 - nothing is imported here any more
+                time.sleep(0.1)
+            os._exit(0)
+        os.abort()
+
     def do_eat(self, argument: str) -> None:
         self.food: list[bytearray] = []
         self.context.post(int(argument))
