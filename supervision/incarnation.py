@@ -367,6 +367,7 @@ class _PooledShell(_Shell):
     first = False
     running = False
     due_s = float("inf")
+    timer_s = float("inf")
     turn_s = 0.0
     _begun = False
 

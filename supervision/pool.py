@@ -41,6 +41,8 @@ class Guest(Protocol):
     """Whether something waits for it that goes before what the others do."""
     running: bool
     due_s: float
+    timer_s: float
+    """When a timer rings for it, in monotonic seconds: when it is due, or before."""
     turn_s: float
     """When its last turn began, in monotonic seconds."""
 
@@ -215,10 +217,7 @@ class Pool:
         with self._lock:
             now_s = self._clock.monotonic_s()
             while self._timers and self._timers[0][0] <= now_s:
-                due_s, _, guest = heapq.heappop(self._timers)
-                if guest.due_s == due_s and not (guest.scheduled or guest.running):
-                    guest.scheduled = True
-                    self._ready.append(guest)
+                self._ring_out(*heapq.heappop(self._timers), now_s)
             found = self._next()
             if found is None:
                 self._go_idle(worker)
@@ -245,7 +244,26 @@ class Pool:
             self._line_up(guest)
             return
         guest.due_s = guest.next_s()
-        heapq.heappush(self._timers, (guest.due_s, next(self._order), guest))
+        self._set_timer(guest)
+
+    def _set_timer(self, guest: Guest) -> None:
+        """See that a timer rings when `guest` is due, or before: work puts ticks off, and the timer follows later."""
+        if guest.due_s < guest.timer_s:
+            guest.timer_s = guest.due_s
+            heapq.heappush(self._timers, (guest.timer_s, next(self._order), guest))
+
+    def _ring_out(self, timer_s: float, _order: int, guest: Guest, now_s: float) -> None:
+        """Line up the `guest` of a timer if it is due; one that is at work sets its next timer itself."""
+        if guest.timer_s != timer_s:
+            return  # an earlier one has been set since
+        guest.timer_s = float("inf")
+        if guest.scheduled or guest.running:
+            return
+        if guest.due_s <= now_s:
+            guest.scheduled = True
+            self._ready.append(guest)
+        else:
+            self._set_timer(guest)
 
     def _go_idle(self, worker: _Worker) -> None:
         """Let `worker` sleep; it keeps the time for all if nobody else is awake in time for the first timer."""

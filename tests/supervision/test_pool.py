@@ -21,6 +21,7 @@ class Guest:
     def __init__(self) -> None:
         self.scheduled = self.first = self.running = False
         self.due_s = float("inf")
+        self.timer_s = float("inf")
         self.turn_s = 0.0
         self.wanted_s: list[float] = []
         self.work = 0
@@ -212,6 +213,20 @@ def test_a_guest_is_served_when_its_time_comes(pool: Pool) -> None:
     assert guest.was_served()
     assert guest.was_served()
     assert time.monotonic() >= due_s
+
+
+@pytest.mark.parametrize("moved", ["later", "earlier"])
+def test_a_guest_whose_time_was_moved_is_served_then_and_not_before(pool: Pool, moved: str) -> None:
+    guest, now_s = Guest(), time.monotonic()
+    due_s = now_s + 1.0
+    guest.wanted_s = [now_s + (0.2 if moved == "later" else PATIENCE_S), due_s]
+    pool.schedule(guest)
+    assert guest.was_served()
+    pool.schedule(guest)
+    assert guest.was_served()
+    assert time.monotonic() < due_s
+    assert guest.was_served()
+    assert due_s <= time.monotonic() < now_s + PATIENCE_S
 
 
 def test_a_timer_is_kept_while_a_worker_is_held_up(pool: Pool) -> None:
