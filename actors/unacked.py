@@ -74,7 +74,8 @@ class Unacked:
         """Keep message `seq`; return whether it is to be sent at once, because nothing stands before it."""
         if not self._items:
             self._progress_ns = now_ns
-        self._items.append(Item(seq, self.last_seq, body))
+        # What msgspec encodes has room for half as much again behind it: kept is a copy without.
+        self._items.append(Item(seq, self.last_seq, bytes(memoryview(body))))
         self._bytes += len(body) + ITEM_OVERHEAD_BYTES
         self.last_seq = seq
         self._make_room()
