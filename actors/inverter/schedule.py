@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Sequence
 
 from actors.inverter.errors import IllegalAddressError, LinkError
 from actors.inverter.jobs import BlockRef
 from actors.inverter.profile import Block, PollClass, Profile
-from actors.inverter.reading import Readings, Trial
+from actors.inverter.reading import NEVER, Readings, Trial
 from actors.inverter.values import Values
 from supervision.clock import NS_PER_S
 
@@ -16,8 +15,6 @@ EXTRAS = 2
 """How many slow blocks and blocks read once a poll carries at most."""
 
 
-_NUMBER_BITS = 10
-_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
 _SPREAD = frozenset({PollClass.SLOW, PollClass.ONCE})
 
 
@@ -33,6 +30,10 @@ class Schedule:
         self._waited = _waited_for(profile)
         self._trials: list[Trial] = []
         self._begin_ns = 0
+        self._extra: list[int] = []
+        """Those that are read now and then, in the order in which they are due."""
+        self._left: list[int] = []
+        """Those of them that were asked for, or put off, in the last poll."""
         self._arrange()
 
     def renew(self) -> None:
@@ -52,21 +53,33 @@ class Schedule:
 
     def _due_extras(self, values: Values) -> list[int]:
         """Return the few slow blocks that are due longest; those that are not due are not even looked at."""
+        self._line_up_again()
         due: list[int] = []
-        seen: list[int] = []
-        heap = self._extra
-        while heap and heap[0] >> _NUMBER_BITS <= self._begin_ns and len(due) < self._extras:
-            number = heapq.heappop(heap) & _NUMBER_MASK
+        unclear: list[int] = []
+        looked_at = 0
+        due_ns = self.readings.due_ns
+        for number in self._extra:
+            if due_ns[number] > self._begin_ns or len(due) == self._extras:
+                break
+            looked_at += 1
             if self._is_due(number, values):
                 due.append(number)
-            seen.append(number)
-        for number in seen:
-            heapq.heappush(heap, self._entry(number))
+            elif due_ns[number] <= self._begin_ns:
+                unclear.append(number)
+                continue
+            self._left.append(number)
+        if looked_at:
+            self._extra = unclear + self._extra[looked_at:]
         return due
 
-    def _entry(self, number: int) -> int:
-        """Return when a request is due and which it is, as one number: a pair takes thrice the memory."""
-        return self.readings.due_ns[number] << _NUMBER_BITS | number
+    def _line_up_again(self) -> None:
+        """Put what left the line back: at the end if it is due later, since all of them wait equally long."""
+        if self._left:
+            due_ns, begin_ns = self.readings.due_ns, self._begin_ns
+            unanswered = [number for number in self._left if due_ns[number] <= begin_ns]
+            later = [number for number in self._left if begin_ns < due_ns[number] < NEVER]
+            self._extra = unanswered + self._extra + later
+            self._left.clear()
 
     def answered(self, number: int, words: Sequence[int], values: Values) -> bool:
         """Take the answer to a request; return whether a string is new."""
@@ -109,9 +122,9 @@ class Schedule:
         for number, request in enumerate(self.readings.requests):
             if not self.readings.gone(number):
                 self._group(number, request.block, extra).append(number)
-        self._extra = [self._entry(number) for number in extra]
-        """A heap by when they are due, or were when they were last looked at: it is never later than that."""
-        heapq.heapify(self._extra)
+        due_ns = self.readings.due_ns
+        self._extra = sorted((n for n in extra if due_ns[n] < NEVER), key=due_ns.__getitem__)
+        self._left = []
 
     def _group(self, number: int, block: Block, extra: list[int]) -> list[int]:
         match block.poll_class:

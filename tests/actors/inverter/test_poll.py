@@ -299,6 +299,19 @@ def test_slow_blocks_are_spread_over_polls_and_come_again_when_they_are_due() ->
     assert polled.quality("slow_2") is Quality.GOOD
 
 
+def test_slow_blocks_that_a_poll_did_not_get_to_go_first_in_the_next() -> None:
+    polled = Polled(profile(*slow_blocks(5)))
+    assert polled.begin(first=True) == [100, 400, 401]
+    polled.answer(safety_only=True)
+    assert polled.poll(1) == [100, 400, 401]
+    assert [polled.poll(at_s) for at_s in (2, 3, 4)] == [[100, 402, 403], [100, 404], [100]]
+    assert [polled.poll(at_s) for at_s in (31, 32, 34)] == [
+        [100, 400, 401],
+        [100, 402, 403],
+        [100, 404],
+    ]
+
+
 def test_what_is_read_once_is_read_again_on_a_new_connection_only() -> None:
     polled = Polled(profile(*slow_blocks(1, PollClass.ONCE)))
     assert [400 in polled.poll(at_s, first=at_s in {0, 90}) for at_s in (0, 31, 62, 90, 91)] == [
