@@ -39,6 +39,7 @@ class Schedule:
     def renew(self) -> None:
         """Forget what another connection may answer differently."""
         self._trials.clear()
+        self._left.clear()
         self.readings.renew()
         self._arrange()
 
@@ -122,9 +123,10 @@ class Schedule:
         for number, request in enumerate(self.readings.requests):
             if not self.readings.gone(number):
                 self._group(number, request.block, extra).append(number)
-        due_ns = self.readings.due_ns
-        self._extra = sorted((n for n in extra if due_ns[n] < NEVER), key=due_ns.__getitem__)
-        self._left = []
+        due_ns, left = self.readings.due_ns, set(self._left)
+        waiting = [number for number in extra if number not in left and due_ns[number] < NEVER]
+        self._extra = sorted(waiting, key=due_ns.__getitem__)
+        self._left = [number for number in self._left if number in extra]
 
     def _group(self, number: int, block: Block, extra: list[int]) -> list[int]:
         match block.poll_class:
