@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 import pytest
@@ -167,3 +168,30 @@ def test_a_decoded_configuration_names_the_place_of_the_fault() -> None:
 def test_requests_without_an_end_cannot_be_configured() -> None:
     with pytest.raises(ValueError, match=r"safety.max_ttl_s = inf is not allowed"):
         SafetyConfig(state_dir="s", devices={}, max_ttl_s=math.inf)
+
+
+COUNTS = {"requests_per_minute": 600, "resets_per_hour": 10}
+
+
+@pytest.mark.parametrize(("key", "most"), COUNTS.items())
+def test_counts_end_at_their_bounds(key: str, most: int) -> None:
+    def given(value: int) -> int:
+        changes: dict[str, Any] = {key: value}
+        return int(getattr(SafetyConfig(state_dir="s", devices={}, **changes), key))
+
+    assert (given(1), given(most)) == (1, most)
+    for value in (0, most + 1):
+        with pytest.raises(ValueError, match=rf"safety.{key} = {value} is not allowed: .* {most},"):
+            given(value)
+
+
+def test_the_defaults_of_the_site_are_these() -> None:
+    config = SafetyConfig(state_dir="s", devices={})
+    assert (config.requests_per_minute, config.resets_per_hour, config.traced) == (60, 3, False)
+
+
+def test_a_site_s_limit_ends_at_its_bound_and_its_meters_wait_for_the_devices() -> None:
+    most = SafetyConfig(state_dir="s", devices={}, site_import_max_w=1e8, site_meters=("a",))
+    assert most.site == SiteLimits(import_max_w=1e8, meters=("a",))
+    with pytest.raises(ValueError, match=r"site_import_max_w = 100000000\.5 is not allowed"):
+        SafetyConfig(state_dir="s", devices={}, site_import_max_w=1e8 + 0.5)

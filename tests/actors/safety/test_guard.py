@@ -10,6 +10,7 @@ from actors.safety.config import DeviceLimits
 from actors.safety.guard import Assessment, PowerBound, SafetyGuard, Setpoint, Verdict
 from actors.safety.inputs import INPUTS
 from supervision.clock import NS_PER_S
+from tests.actors.safety.guarded import Guarded
 from tests.actors.safety.measured import DEVICE, EPOCH, vitals
 
 
@@ -450,3 +451,40 @@ def test_an_old_incarnation_is_out_of_order_and_a_later_sequence_of_it_too() -> 
     site.settle()
 
     assert "incarnation 6 after 7" in site.measure(seq=99, epoch=EPOCH - 1).rules[0]
+
+
+def test_a_trip_is_kept_by_the_first_thing_that_speaks_for_it() -> None:
+    guarded = Guarded(good_cycles=3)
+    guarded.measure(battery_temperature_c=55.0)
+    guarded.guard.latch(DEVICE, "trip_hot: 55.0 degC")
+
+    def why(**changes: Any) -> str:
+        guarded.measure(**changes)
+        return guarded.guard.why_tripped(DEVICE, guarded.now_ns)
+
+    assert why(battery_temperature_c=55.1).startswith("trip_hot: 55.1 degC")
+    assert why(battery_temperature_c=55.1, soc_pct=None).startswith("input_soc_pct")
+    assert why(battery_temperature_c=54.9) == "1 of 3 good measurements"
+    stops = {"battery_temperature_c": 54.9, "grid_voltage_v": 100.0}  # and does not trip
+    assert why(**stops) == "2 of 3 good measurements"
+    assert why(battery_temperature_c=54.9) == ""
+
+
+def test_a_trip_that_is_ended_starts_over() -> None:
+    guarded = Guarded(good_cycles=3)
+    guarded.hold(5)
+    guarded.guard.latch(DEVICE, "trip_hot: 55.0 degC")
+    assert guarded.measure().state is SafetyState.TRIPPED
+    guarded.guard.unlatch(DEVICE)
+    assert [guarded.measure().state for _ in range(3)] == [
+        SafetyState.STARTING,
+        SafetyState.STARTING,
+        SafetyState.NORMAL,
+    ]
+
+
+def test_without_a_band_power_is_whole_up_to_the_limit_and_beyond_it_none() -> None:
+    guarded = Guarded(soc_max_band_pct=0.0)
+    guarded.measure()
+    assert guarded.measure(soc_pct=97.9).charge.limit_w == 3000.0
+    assert guarded.measure(soc_pct=98.0).charge.limit_w == 0.0

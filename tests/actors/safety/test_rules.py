@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from actors.messages import SafetyState
+from actors.safety.catalogue import LIMITS
+from actors.safety.rules import Action, Direction
 from supervision.clock import NS_PER_S
 from tests.actors.safety.guarded import Guarded, rules_of
 from tests.actors.safety.measured import DEVICE
@@ -393,3 +395,25 @@ def test_a_device_without_voltage_or_current_is_not_judged_by_them(lacking: str)
     ]
 
     assert held[-1].state is SafetyState.NORMAL
+
+
+def test_what_stops_or_trips_closes_both_directions() -> None:
+    strict = [rule for rule in LIMITS if rule.action in {Action.STOP, Action.TRIP}]
+    assert len(strict) > 5
+    assert {rule.direction for rule in strict} == {Direction.BOTH}
+
+
+@pytest.mark.parametrize(
+    ("limits", "measured"),
+    [
+        ({"discharge_min_c": 10.0}, {"battery_temperature_c": 8.0}),
+        ({"discharge_max_c": 35.0}, {"battery_temperature_c": 36.0}),
+    ],
+    ids=["cold", "hot"],
+)
+def test_a_temperature_that_only_discharging_cannot_bear_lets_the_battery_charge(
+    limits: Changes, measured: Changes
+) -> None:
+    guarded = Guarded(**limits)
+    assessment = guarded.measure(**measured)
+    assert (assessment.may_charge, assessment.may_discharge) == (True, False)

@@ -156,6 +156,42 @@ def test_power_that_changes_counts_with_its_mean() -> None:
     assert ledger.note(51, 5000) == pytest.approx(1 - 0.1389, abs=1e-3)
 
 
+def test_each_power_counts_until_the_next_one() -> None:
+    ledger = Ledger(capacity_kwh=10, soc_disagreement_pct=20)
+    for power_w in (0, 5000, 5000):
+        off_pct = ledger.note(51 if power_w else 50, power_w)
+
+    # Half and whole 5 kW for 10 s each: 20.8 Wh, at most 0.417 %.
+    assert off_pct == pytest.approx(1 - 0.4167, abs=1e-3)
+
+
+def test_just_enough_energy_says_something_and_just_too_far_is_off() -> None:
+    ledger = Ledger(max_charge_w=3600.0, max_discharge_w=3600.0)
+    ledger.note(50, 3600)
+    off = [ledger.note(45, 3600) for _ in range(8)]  # 72 Wh, after 7.2 of these 10 s
+    assert off == [0, 0, 0, 0, 0, 0, 0, 5]
+    ledger = Ledger(max_charge_w=1000.0, max_discharge_w=1000.0)
+    ledger.note(50, 720)
+    off = [ledger.note(45, 720) for _ in range(10)]  # 20 Wh after exactly ten
+    assert off == [0] * 9 + [5]
+
+
+def test_a_pause_of_just_the_longest_gap_is_none() -> None:
+    ledger = Ledger()
+    for _ in range(10):
+        ledger.note(50, 5000)
+    assert ledger.note(40, 5000, seconds=15.0) == 10
+
+
+def test_the_first_measurement_has_no_past() -> None:
+    values = {"battery_power_w": 5000.0, "soc_pct": 50.0}
+    signals = Signals(LIMITS)
+    signals.add(values, forced=True, mono_ns=10**12)
+    again = {"battery_power_w": 5000.0, "soc_pct": 50.0}
+    signals.add(again, forced=True, mono_ns=10**12 + NS_PER_S)
+    assert (values["unchanged_s"], again["unchanged_s"]) == (0.0, 1.0)
+
+
 def test_after_a_gap_and_after_enough_energy_the_ledger_begins_anew() -> None:
     ledger = Ledger()
     for _ in range(10):
