@@ -94,7 +94,9 @@ def run_demo(options: DemoOptions) -> int:
         if simulator.poll() is not None:
             raise DemoError(f"the simulator ended with status {simulator.returncode}")
         view.stopping()
-        return abs(_end(gateway))
+        status = _end(gateway)
+        # It ends by the signal itself only before it listens for it, and then it has not started anything.
+        return 0 if status == -signal.SIGTERM else abs(status)
 
 
 def _check_premises(directory: Path, host: str, port: int) -> None:

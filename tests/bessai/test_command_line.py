@@ -226,8 +226,11 @@ def test_the_demonstration_runs_shows_and_leaves_nothing_behind(tmp_path: Path) 
     wait_for("the end of all its processes", lambda: not _mentioning(str(tmp_path)))
 
 
-def test_the_demonstration_ends_by_itself_when_its_time_is_over(tmp_path: Path) -> None:
-    shown = bessai(*DEMO[3:], "--duration=1", f"--state-dir={tmp_path}")
+@pytest.mark.parametrize("duration_s", [0, 1], ids=["before it listens", "after a second"])
+def test_the_demonstration_ends_by_itself_when_its_time_is_over(
+    tmp_path: Path, duration_s: int
+) -> None:
+    shown = bessai(*DEMO[3:], f"--duration={duration_s}", f"--state-dir={tmp_path}")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert "stopping: every battery is left in its safe state first" in shown.stdout
     wait_for("the end of all its processes", lambda: not _mentioning(str(tmp_path)))
