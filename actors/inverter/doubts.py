@@ -30,7 +30,7 @@ class Doubts:
         self._names = names
         self._invalid: frozenset[int] = frozenset()
         self._told_ns: dict[int, int] = {}
-        self._open: set[int] = set()
+        self._open: frozenset[int] = frozenset()
         self.counted = 0
         """Values that were not believed so far."""
 

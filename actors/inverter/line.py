@@ -83,8 +83,7 @@ class Line:
         self.timeout_s = timing.timeout_s
         self.login = ""
         """Which login a person must arrange where the device denies permission."""
-        self.urgent = asyncio.Event()
-        """Set when something safe is to go out: it ends pauses."""
+        self._urgent: asyncio.Event | None = None
         self._trunk = trunk
         self._unit = unit
         self._timing = timing
@@ -92,6 +91,13 @@ class Line:
         self._errors = errors
         self._patience = timing.busy_retries
         self._cuts: Cuts | None = None
+
+    @property
+    def urgent(self) -> asyncio.Event:
+        """Set when something safe is to go out: it ends pauses. Made when it is asked for, which takes a write."""
+        if self._urgent is None:
+            self._urgent = asyncio.Event()
+        return self._urgent
 
     async def recognise(self, profile: AnyProfile, max_registers: int) -> Found:
         """Return who answers; from now on it is read as it wants, and no more than `max_registers` at once.

@@ -27,7 +27,9 @@ class Schedule:
         self.readings = readings
         self._extras = extras
         self._absent_ns = int(profile.slow_s * NS_PER_S)
-        self._waited = _waited_for(profile)
+        if "waited" not in profile.memo:
+            profile.memo["waited"] = _waited_for(profile)
+        self._waited: frozenset[str] = profile.memo["waited"]
         self._trials: list[Trial] = []
         self._begin_ns = 0
         self._extra: list[int] = []
@@ -106,7 +108,7 @@ class Schedule:
         missing = isinstance(error, IllegalAddressError)
         if missing and block.optional:
             readings.drop(number)
-            values.absent |= {point.name for point in block.points}
+            values.absent |= frozenset(point.name for point in block.points)
             self._arrange()
         elif missing and not readings.is_part(number) and Trial.worth(block):
             readings.drop(number)

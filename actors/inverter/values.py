@@ -27,7 +27,7 @@ class Values:
         self.quality = bytearray([Quality.MISSING]) * len(points)
         self.reasons = ["not read yet"] * len(points)
         self.texts: dict[str, str] = {}
-        self.absent: set[str] = set()
+        self.absent: frozenset[str] = frozenset()
         """Optional points that the device on this connection does not have."""
         self._switches: frozenset[str] = profile.memo.setdefault("switches", _switches(profile))
 
@@ -37,7 +37,7 @@ class Values:
         A meter that goes offline makes the device close the connection of who still asks it: were it believed to be
         there on the next connection too, that would be closed in turn, and so for ever.
         """
-        self.absent.clear()
+        self.absent = frozenset()
         for name in self._switches:
             place = self.places[name]
             self.values[place] = None
