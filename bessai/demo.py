@@ -5,6 +5,7 @@ Simulator and gateway are processes of their own, started as a user would start 
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import selectors
@@ -218,7 +219,7 @@ class _TextView:
 
     def show(self) -> None:
         """Say how the site stands now, and the process ids where they have changed."""
-        health = _ask(f"{self._url}/health")
+        health = ask(f"{self._url}/health")
         cells = _cells_line(health)
         if cells != self._shown_cells:
             click.echo(cells)
@@ -249,7 +250,7 @@ class _JsonView:
 
     def show(self) -> None:
         """Pass on what /health answers; null while it does not answer."""
-        self._tell("health", health=_ask(f"{self._url}/health") or None)
+        self._tell("health", health=ask(f"{self._url}/health") or None)
 
     def stopping(self) -> None:
         """Say that the end has begun."""
@@ -322,21 +323,28 @@ def _url(host: str, port: int) -> str:
     return f"http://[{place}]:{port}" if ":" in place else f"http://{place}:{port}"
 
 
-def _ask(url: str) -> dict[str, Any]:
+def ask(url: str) -> dict[str, Any]:
+    """Return the JSON object that is answered, empty if there is none."""
     text = _ask_text(url)
     answer: dict[str, Any] = json.loads(text) if text else {}
     return answer
 
 
 def _ask_text(url: str) -> str:
+    """Return what is answered, whatever its status; empty if nothing is, or who answers was killed amid it."""
+    try:
+        return _read(url).decode()
+    except (OSError, http.client.HTTPException):
+        return ""
+
+
+def _read(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 - our own URL
-            return str(answer.read().decode())
+            return bytes(answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            return error.read().decode()
-    except OSError:
-        return ""
+            return error.read()
 
 
 def _free_port() -> int:

@@ -10,6 +10,7 @@ A site judges the gateway from the devices' own record; nothing here asks the ga
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -297,18 +298,22 @@ class Gateway:
             )
 
     def health(self) -> dict[str, Any] | None:
-        """Return what /health answers now, whatever its status; None if nothing answers."""
+        """Return what /health answers now, whatever its status; None if nothing answers, or not to its end."""
         try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.port}/health", timeout=2.0
-            ) as answer:
-                found: dict[str, Any] = json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                found = json.load(error)
-        except OSError:
+            found: dict[str, Any] = json.loads(self._read("health"))
+        except (OSError, http.client.HTTPException):
             return None
         return found
+
+    def _read(self, page: str) -> bytes:
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}/{page}", timeout=2.0
+            ) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.read()
 
     def wait_until(
         self, what: str, holds: Callable[[dict[str, Any]], object], *, timeout_s: float = 20.0

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 from bessai.attached import stop_with_parent
 from bessai.cli import UNUSABLE, main
 from bessai.config import data_directory, load_config
-from bessai.demo import _cells_line, _last_words, _readings, _status_line, _url, demo_config
+from bessai.demo import _cells_line, _last_words, _readings, _status_line, _url, ask, demo_config
 from bessai.simulator.site import Endpoint, Ready
 from bessai.testing import free_port, wait_for
 
@@ -191,3 +192,18 @@ def test_a_program_is_told_the_same_as_json_lines_until_it_says_stop(tmp_path: P
     assert started["simulator"]["devices"][0]["name"] == "d1"
     assert health["site_id"] == "SITE-CL-001"
     assert events[-1] == "stopping"
+
+
+def test_an_answer_that_breaks_off_is_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def break_off() -> None:
+            client, _ = server.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+
+        peer = threading.Thread(target=break_off)
+        peer.start()
+        assert ask(f"http://127.0.0.1:{server.getsockname()[1]}/health") == {}
+        peer.join()
