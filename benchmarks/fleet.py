@@ -24,22 +24,33 @@ from bessai.testing import SimulatedSite, wait_for
 SECONDS = float(os.environ.get("FLEET_SECONDS", "60"))
 """Length of one run; the figures of docs/benchmarks.md were taken with 300."""
 WINDOW_S = 10.0
+SPREAD = "\n[cells]\ncontrol_one_processor = false\n"
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
 def run() -> list[Figure]:
-    """Measure 500 and 1000 devices."""
+    """Measure 500 and 1000 devices; and for comparison 500 with the threads of control on all processors."""
     figures: list[Figure] = []
     for devices, cpu_limit, memory_limit in ((500, 35.0, None), (1000, 65.0, 100.0)):
         with tempfile.TemporaryDirectory() as name:
             figures += _measure(Path(name), devices, cpu_limit, memory_limit)
-    return figures
+    with tempfile.TemporaryDirectory() as name:
+        spread = _measure(Path(name), 500, None, None, extra=SPREAD)[0]
+    name = f"{spread.name}, threads on all processors"
+    return [*figures, msgspec.structs.replace(spread, name=name)]
 
 
 def _measure(
-    directory: Path, devices: int, cpu_limit: float, memory_limit: float | None
+    directory: Path,
+    devices: int,
+    cpu_limit: float | None,
+    memory_limit: float | None,
+    extra: str = "",
 ) -> list[Figure]:
-    with SimulatedSite(directory, devices=devices) as site, _control(site, directory) as pids:
+    with (
+        SimulatedSite(directory, devices=devices) as site,
+        _control(site, directory, extra) as pids,
+    ):
         tally = _wait_for_fleet(directory, devices)
         _reset(directory)
         shares = _cpu_shares(pids["control"])
@@ -59,9 +70,9 @@ def _measure(
 
 
 @contextmanager
-def _control(site: SimulatedSite, directory: Path) -> Generator[dict[str, int]]:
+def _control(site: SimulatedSite, directory: Path, extra: str = "") -> Generator[dict[str, int]]:
     config = directory / "site.toml"
-    config.write_text(_site_toml(site, directory), encoding="utf-8")
+    config.write_text(_site_toml(site, directory) + extra, encoding="utf-8")
     with (directory / "run.log").open("wb") as log:
         process = subprocess.Popen(
             [

@@ -10,7 +10,6 @@ A site judges the gateway from the devices' own record; nothing here asks the ga
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
@@ -19,8 +18,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +26,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import msgspec
 
 from bessai.config import DEFAULT_PROFILE, data_directory
+from bessai.demo import ask
 from bessai.simulator.control import SimulatorClient
 from bessai.simulator.kinds import DeviceKind
 from bessai.simulator.record import ExposureRecord, WriteRecord
@@ -299,21 +297,7 @@ class Gateway:
 
     def health(self) -> dict[str, Any] | None:
         """Return what /health answers now, whatever its status; None if nothing answers, or not to its end."""
-        try:
-            found: dict[str, Any] = json.loads(self._read("health"))
-        except (OSError, http.client.HTTPException):
-            return None
-        return found
-
-    def _read(self, page: str) -> bytes:
-        try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.port}/{page}", timeout=2.0
-            ) as answer:
-                return bytes(answer.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.read()
+        return ask(f"http://127.0.0.1:{self.port}/health") or None
 
     def wait_until(
         self, what: str, holds: Callable[[dict[str, Any]], object], *, timeout_s: float = 20.0

@@ -42,7 +42,7 @@ def request_of(profile: Profile, block: Block, number: int, place: int, word: in
 
     Its values stand from `place` on in a sample, and its registers from `word` on among all that are read.
     """
-    key = ("request", number, block.address, block.count, place, word)
+    key = ("request", number, block.name, block.address, block.count, place, word)
     if key in profile.memo:
         found: Request = profile.memo[key]
         # A plan may keep a device's powers of ten.
@@ -140,7 +140,7 @@ class Readings:
         return self._answers[at.start : at.stop]
 
     def keep(self, number: int, words: Sequence[int]) -> None:
-        """Remember the answer."""
+        """Remember the answer, which has been decoded and so has as many registers as were asked for."""
         at = self.requests[number].words
         self._answers[at.start : at.stop] = words if isinstance(words, array) else array("H", words)
         self._flags[number] |= _WORDS

@@ -89,8 +89,8 @@ class Schedule:
         readings = self.readings
         news = not readings.heard(number)
         readings.answered(number, self._begin_ns, well=True)
-        readings.keep(number, words)
         texts = values.take(readings.requests[number], words)
+        readings.keep(number, words)
         if news and number in self._first:
             self._arrange()
         self._conclude(number, values, refused=False)

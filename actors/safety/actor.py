@@ -69,6 +69,7 @@ class SafetyActor(Actor):
 
     def __init__(self, config: SafetyConfig, disk: Disk = DISK) -> None:
         """Begin with nothing known; a state directory that cannot be written is told, and no reason not to enforce."""
+        # One object for all devices with the same figures: decoded, each has its own, of two kilobytes.
         same: dict[DeviceLimits, DeviceLimits] = {}
         devices = {name: same.setdefault(limits, limits) for name, limits in config.devices.items()}
         self._config = config = msgspec.structs.replace(config, devices=devices)

@@ -146,7 +146,7 @@ def test_a_trip_that_a_request_uncovers_is_latched_journaled_and_told(
     assert list_latches(tmp_path)[DEVICE].rule == "trip_heating"
 
 
-def descent(world: World, *, until_w: float = 0.0) -> list[tuple[float, float]]:
+def descent(world: World) -> list[tuple[float, float]]:
     """Measure ten times a second until a safe command; return what was approved, and after how many seconds."""
     began_s, seen = world.clock.monotonic_s(), len(world.approved)
     steps: list[tuple[float, float]] = []
@@ -160,7 +160,7 @@ def descent(world: World, *, until_w: float = 0.0) -> list[tuple[float, float]]:
             if power_w != (steps[-1][1] if steps else world.approved[seen - 1].power_w):
                 steps.append((round(world.clock.monotonic_s() - began_s, 1), power_w))
         seen = len(world.approved)
-    steps.append((round(world.clock.monotonic_s() - began_s, 1), until_w))
+    steps.append((round(world.clock.monotonic_s() - began_s, 1), 0.0))
     return steps
 
 
