@@ -46,8 +46,7 @@ class Courier:
         body = CODEC.encode(message)
         if unacked.add(message.seq, body, now_ns):
             self._context.send_encoded(body, PUBLISHER, *also, trace=trace)
-            return
-        if also:
+        elif also:
             self._context.send_encoded(body, *also, trace=trace)
         self.tick()
 

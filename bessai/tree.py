@@ -44,8 +44,9 @@ REPORTERS = (API, WATCHDOG)
 CONTROL_SWITCH_INTERVAL_S = 0.0005
 """A tenth of CPython's default: a thread with a limit to enforce does not wait for one that decodes."""
 _CONTROL_MEMORY_MB = 256
-_INVERTER_TICK_S = 0.5
-"""An InverterActor asks to be woken when something is due; this only shows that it lives."""
+_INVERTER_TICK_S = 1.5
+"""An InverterActor asks to be woken when something is due: this is for what it looks after besides. With a poll every
+second it is put off, and comes every sixth second."""
 _ORDERS_S = 0.05
 """How often an actor looks for a fault that was ordered."""
 _STOP_MARGIN_S = 0.5

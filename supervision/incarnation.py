@@ -88,7 +88,7 @@ class Incarnation:
             ring=self._call if self._pool else None,
         )
         self.completed = 0
-        self.progress_ns = 0
+        self._progress_ns = 0
         self.thread: threading.Thread | None = None
         self._epoch = epoch
         self._codec = codec
@@ -121,16 +121,23 @@ class Incarnation:
         return self._fenced
 
     @property
+    def progress_ns(self) -> int:
+        """When it last completed work, or was last seen with nothing to do; monotonic, 0 before it is launched."""
+        if self._pool and self._guest and self._pool.has_nothing_for(self._guest):
+            self._progress_ns = self._clock.monotonic_ns()
+        return self._progress_ns
+
+    @property
     def idle_from_s(self) -> float:
         """From when on it has completed nothing though it could have, in monotonic seconds."""
-        progress_s = self.progress_ns / NS_PER_S
+        progress_s = self._progress_ns / NS_PER_S
         if self._pool is None or self._guest is None:
             return progress_s
         return max(progress_s, self._pool.idle_from_s(self._guest, self.spec.liveness_s))
 
     def launch(self) -> None:
         """Open the address and start the thread."""
-        self.progress_ns = self._clock.monotonic_ns()
+        self._progress_ns = self._clock.monotonic_ns()
         self._post_office.open(self.name, self.mailbox)
         if self._pool is None:
             _Shell.start(self, self._codec)
@@ -200,7 +207,7 @@ class Incarnation:
     def work_done(self) -> None:
         """Count a completed unit of work."""
         self.completed += 1
-        self.progress_ns = self._clock.monotonic_ns()
+        self._progress_ns = self._clock.monotonic_ns()
 
     def enter_pool(self, guest: _PooledShell) -> None:
         """Be served by the cell's shared threads from now on."""
@@ -301,7 +308,7 @@ class _Shell(pykka.ThreadingActor):
         thread.name = self._life.name
 
     def on_receive(self, message: Any) -> None:  # noqa: ANN401 - as Pykka declares it
-        self._watch(lambda: self._serve(message))
+        self._watch(self._serve, message)
         if self._life.finishing and not self.actor_stopped.is_set():
             self._leave(Finished())
 
@@ -349,10 +356,10 @@ class _Shell(pykka.ThreadingActor):
         pykka.ActorRegistry.unregister(self.actor_ref)
         self._life.end(outcome)
 
-    def _watch(self, work: Callable[[], None]) -> None:
-        """Run `work`; whatever it raises, even `SystemExit`, ends this incarnation and no other."""
+    def _watch(self, work: Callable[..., None], *arguments: object) -> None:
+        """Run `work(*arguments)`; whatever it raises, even `SystemExit`, ends this incarnation and no other."""
         try:
-            work()
+            work(*arguments)
         except Exception as error:
             self._leave(_crash(error))
             raise  # Pykka logs it, and gives it to whoever asked
@@ -379,11 +386,17 @@ class _PooledShell(_Shell):
 
     def serve(self, units: int, thread: threading.Thread) -> bool:
         """Do up to so many units of work; return whether more may wait."""
-        self._life.thread = thread
+        life = self._life
+        life.thread = thread
         try:
-            return all(self._unit() for _ in range(units))
+            for _ in range(units):
+                if not self._unit():
+                    return False
+                if life.mailbox.idle:
+                    return False  # what comes from now on has it scheduled again
+            return True
         finally:
-            self._life.thread = None
+            life.thread = None
 
     def next_s(self) -> float:
         """Return when the next tick is due; never for one that has ended."""

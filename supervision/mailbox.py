@@ -125,6 +125,11 @@ class Mailbox:
         return len(self._lanes) + len(self._events) + len(self._urgent)
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing but ticks would be served. Does not wait for who is just putting something in."""
+        return not (self._urgent or self._events or self._lanes or self._system)
+
+    @property
     def dropped(self) -> int:
         """How many frames were dropped or refused so far."""
         return self._lanes.dropped + self._lanes.refused
@@ -182,9 +187,9 @@ class Mailbox:
         return self._tick_due_s
 
     def empty(self) -> bool:
-        """Return whether nothing but ticks would be served."""
+        """Return whether nothing but ticks would be served; Pykka's side of the inbox."""
         with self._lock:
-            return not (self._system or self.waiting)
+            return self.idle
 
     def close(self) -> list[Frame]:
         """Take no more frames and return those that nobody will serve."""

@@ -116,14 +116,24 @@ class Pool:
             worker.bell.ring()
 
     def idle_from_s(self, guest: Guest, patience_s: float) -> float:
-        """Return from when on `guest` could have worked: not before its turn began.
+        """Return from when on `guest` could have worked: not before its turn began, and from now if it has nothing to do.
 
         One that waits for its turn could not, unless nobody has had a turn for longer than `patience_s`: before that
         those who keep the threads are to be given up.
         """
         with self._lock:
-            waits = guest.scheduled or guest.due_s <= self._clock.monotonic_s()
-            return self._turn_s + patience_s if waits and not guest.running else guest.turn_s
+            now_s = self._clock.monotonic_s()
+            if self._has_nothing_for(guest, now_s):
+                return now_s
+            return guest.turn_s if guest.running else self._turn_s + patience_s
+
+    def has_nothing_for(self, guest: Guest) -> bool:
+        """Return whether `guest` neither works nor has anything to do yet: so it cannot hang either."""
+        with self._lock:
+            return self._has_nothing_for(guest, self._clock.monotonic_s())
+
+    def _has_nothing_for(self, guest: Guest, now_s: float) -> bool:
+        return not (guest.scheduled or guest.running) and guest.due_s > now_s
 
     def watch(self) -> None:
         """Wake another worker if there is work, or a timer is due, and those that are awake are held up."""

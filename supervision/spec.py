@@ -103,7 +103,8 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     restart: Restart = Restart.PERMANENT
     on_exceeded: OnExceeded = OnExceeded.ESCALATE
     tick_s: float = 0.1
-    """Period of `Actor.on_tick`; also what makes progress visible while no message arrives."""
+    """Period of `Actor.on_tick`; also what makes progress visible while no message arrives, unless it is `pooled`: its
+    pool knows when it has nothing to do."""
     pooled: bool = False
     """Whether it shares a few threads with the other pooled actors of its cell, instead of having one of its own."""
     tick_when_idle: bool = False
@@ -128,9 +129,9 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             "a name without a leading @",
         )
         _require(":" in self.factory, "factory", self.factory, "module:callable")
-        _require(
-            0 < self.tick_s < self.liveness_s, "tick_s", self.tick_s, "above 0 and below liveness_s"
-        )
+        _require(self.tick_s > 0, "tick_s", self.tick_s, "above 0")
+        if not self.pooled:
+            _require(self.tick_s < self.liveness_s, "tick_s", self.tick_s, "below liveness_s")
         _require(self.start_s > 0, "start_s", self.start_s, "above 0")
         _require(self.shutdown_s > 0, "shutdown_s", self.shutdown_s, "above 0")
 

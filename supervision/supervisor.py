@@ -32,8 +32,12 @@ class Life(Protocol):
     """What the supervisor needs of an incarnation."""
 
     completed: int
-    progress_ns: int
     mailbox: Mailbox
+
+    @property
+    def progress_ns(self) -> int:
+        """When it last completed work, or was last seen with nothing to do."""
+        ...
 
     @property
     def idle_from_s(self) -> float:

@@ -303,13 +303,24 @@ def test_whoever_waits_for_its_turn_is_idle_only_from_after_those_who_keep_the_t
     for guest in guests:
         guest.gate.set()
     assert waiting.was_served()
-    assert watch_until(pool, lambda: not waiting.running)
-    assert pool.idle_from_s(waiting, 1.0) == waiting.turn_s
 
 
-def test_whoever_has_nothing_to_do_has_no_turn_to_wait_for(pool: Pool) -> None:
+def test_whoever_has_nothing_to_do_is_idle_from_now(pool: Pool) -> None:
     guest = Guest()
     pool.schedule(guest)
     assert guest.was_served()
-    assert watch_until(pool, lambda: not guest.running)
-    assert pool.idle_from_s(guest, 1.0) == guest.turn_s
+    assert watch_until(pool, lambda: pool.has_nothing_for(guest))
+    before_s = time.monotonic()
+    assert before_s <= pool.idle_from_s(guest, 1.0) <= time.monotonic()
+
+
+def test_whoever_is_served_or_due_has_something_to_do(pool: Pool) -> None:
+    served, due = Guest(), Guest()
+    served.gate.clear()
+    pool.schedule(served)
+    assert served.entered.wait(PATIENCE_S)
+    due.due_s = time.monotonic()
+    assert not pool.has_nothing_for(served)
+    assert not pool.has_nothing_for(due)
+    assert pool.idle_from_s(due, 1.0) == served.turn_s + 1.0
+    served.gate.set()
