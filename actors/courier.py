@@ -17,6 +17,7 @@ import msgspec
 from actors.messages import CODEC, PUBLISHER, SafetyEvent, Sample, SpoolAck, SpoolResume
 from actors.unacked import PATIENCE_NS, WINDOW, Unacked
 from supervision.actor import ActorContext
+from supervision.envelope import Lane
 
 _Numbered = TypeVar("_Numbered", Sample, SafetyEvent)
 
@@ -35,19 +36,24 @@ class Courier:
         self.unacked = Unacked(max_bytes=max_bytes, window=window, patience_ns=patience_ns)
         self._context = context
 
-    def send(self, message: _Numbered, *also: str, trace: str = "") -> None:
+    def send(
+        self, message: _Numbered, *also: str, lane: Lane = Lane.TELEMETRY, trace: str = ""
+    ) -> None:
         """Send `message`, whose `seq` is above all before it, now or when those before it are through.
 
-        To the receivers in `also` it goes now, and once. What is sent later or again has lost its `trace`.
+        To the receivers in `also` it goes now, and once, in their `lane`. What is sent later or again has lost its
+        `trace`.
         """
         unacked = self.unacked
         message = msgspec.structs.replace(message, prior_seq=unacked.last_seq)
         now_ns = self._context.clock.monotonic_ns()
         body = CODEC.encode(message)
-        if unacked.add(message.seq, body, now_ns):
-            self._context.send_encoded(body, PUBLISHER, *also, trace=trace)
-        elif also:
-            self._context.send_encoded(body, *also, trace=trace)
+        spool = [PUBLISHER] if unacked.add(message.seq, body, now_ns) else []
+        if lane is Lane.TELEMETRY:
+            self._context.send_encoded(body, *spool, *also, trace=trace)
+        else:
+            self._context.send_encoded(body, *also, lane=lane, trace=trace)
+            self._context.send_encoded(body, *spool, trace=trace)
         self.tick()
 
     def heard(self, ack: SpoolAck) -> None:

@@ -64,11 +64,15 @@ class PostOffice:
         if is_oversized(frame):
             self.bury(frame, "larger than a message may be")
             return
+        header = frame.header
+        if not header.also and (box := self._boxes.get(header.receiver)):
+            self._put(box, frame, header.receiver)
+            return
         far: list[str] = []
-        for receiver in frame.header.receivers:
+        for receiver in header.receivers:
             box = self._boxes.get(receiver)
             if box is not None:
-                self._put(box, frame, receiver)
+                self._put(box, addressed(frame, [receiver]), receiver)
             elif receiver in self._remote:
                 far.append(receiver)
             elif receiver in self._local:
@@ -95,7 +99,8 @@ class PostOffice:
         return dead
 
     def _put(self, box: Mailbox, frame: Frame, receiver: str) -> None:
-        match box.deliver(addressed(frame, [receiver])):
+        """Deliver `frame`, which is for `receiver` alone."""
+        match box.deliver(frame):
             case Acceptance.TAKEN:
                 pass
             case Acceptance.FLOODED:

@@ -235,11 +235,11 @@ class InverterActor(Actor):
 
     def _sleep(self) -> None:
         """Ask for the next tick when a lease ends or is to be renewed, or, without a link, when a poll is missed."""
-        due = [self._desk.due_ns()]
+        due_ns = self._desk.due_ns()
         if self._state.link is not LinkState.ONLINE:
-            due.append(self._due_ns)
-        if earliest := min(filter(None, due), default=0):
-            self._context.wake_at(earliest)
+            due_ns = min(due_ns, self._due_ns) if due_ns else self._due_ns
+        if due_ns:
+            self._context.wake_at(due_ns)
 
     def _describe(self, device_id: str, asker: str, now_ns: int) -> None:
         """Answer each asker once in a while only: a schema is large, and a flood of questions must stay cheap."""
@@ -275,8 +275,7 @@ class InverterActor(Actor):
         if part.last:
             sample = book.sample(part.mono_ns)
             trace = self._journey.poll
-            self._context.send(sample, DETECTOR, DISPATCHER, API, lane=Lane.LATEST, trace=trace)
-            self._courier.send(sample, trace=trace)
+            self._courier.send(sample, DETECTOR, DISPATCHER, API, lane=Lane.LATEST, trace=trace)
             self._journey.poll_ends(part.began_ns, sample.seq)
             took_s = (part.mono_ns - part.began_ns) / NS_PER_S
             self._log.doubts(book.doubts(now_ns))
@@ -286,7 +285,7 @@ class InverterActor(Actor):
     def _oversee(self, part: PollPart, vitals: Vitals | None, now_ns: int) -> None:
         """Look whether the device does what it was told, and whether somebody else commands it."""
         if self._book is not None and self._oversight is not None:
-            read = self._book.registers(part)
+            read = self._book.watched(part)
             self._act(self._oversight.look(read, vitals, part.began_ns, now_ns))
 
     def _written(self, done: WriteDone) -> None:

@@ -8,7 +8,7 @@ and what the device answers with "no such register" although it may lack it is n
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -113,11 +113,14 @@ class PollBook:
                 found.append((error, told(error, self._profile.login)))
         return found
 
-    def registers(self, part: PollPart) -> Iterator[tuple[int, Sequence[int]]]:
-        """Yield address and words of every block that `part` brought."""
-        for answer in part.answers:
-            if answer.words is not None:
-                yield self._schedule.readings.requests[answer.block].block.address, answer.words
+    def watched(self, part: PollPart) -> list[tuple[int, Sequence[int]]]:
+        """Return address and words of every block that `part` brought and that has watched registers."""
+        requests = self._schedule.readings.requests
+        return [
+            (requests[answer.block].block.address, answer.words)
+            for answer in part.answers
+            if answer.words is not None and requests[answer.block].watched
+        ]
 
     def disconnected(self, wall_ns: int, reason: str) -> None:
         """Make everything stale: a poll that reached nobody."""

@@ -35,6 +35,8 @@ class Request(NamedTuple):
     """Which values mean something only if a condition holds."""
     slow_ns: int
     """The time between two polls that ask for it; 0 if all do."""
+    watched: bool
+    """Whether it reads a register that is watched for what others write."""
 
 
 def request_of(profile: Profile, block: Block, number: int, place: int, word: int) -> Request:
@@ -60,6 +62,7 @@ def request_of(profile: Profile, block: Block, number: int, place: int, word: in
             if point.only_if is not None
         ),
         slow_ns=0 if block.poll_class in _EVERY_POLL else int(profile.slow_s * 1e9),
+        watched=any(point.name in profile.write.watched for point in block.points),
     )
     return request
 

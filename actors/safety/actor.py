@@ -184,8 +184,8 @@ class SafetyActor(Actor):
         if device is not None:
             fault = "" if state.link is LinkState.ONLINE else f"{state.link.value} {state.reason}"
             now_ns = self._context.clock.monotonic_ns()
-            self._guard.observe_link(device.id, fault.strip(), state.mono_ns)
-            self._act(device, self._guard.evaluate(device.id, now_ns), now_ns)
+            if self._guard.observe_link(device.id, fault.strip(), state.mono_ns):
+                self._act(device, self._guard.evaluate(device.id, now_ns), now_ns)
 
     def _on_write_report(self, report: WriteReport, header: Header) -> None:
         device = self._owned(report.device_id, header)

@@ -66,10 +66,15 @@ class SafetyGuard:
             self._site.note(vitals)
         return track.assess(now_ns, self._site.view(now_ns))
 
-    def observe_link(self, device_id: str, fault: str, mono_ns: int) -> None:
-        """Note that at `mono_ns` the device could not be reached, or (with an empty `fault`) could."""
+    def observe_link(self, device_id: str, fault: str, mono_ns: int) -> bool:
+        """Note that at `mono_ns` the device could not be reached, or (with an empty `fault`) could.
+
+        Returns whether that may change what is thought of it.
+        """
         track = self._tracks[device_id]
+        news = bool(fault or track.link_fault)
         track.link_fault, track.link_ns = fault, mono_ns
+        return news
 
     def approve(self, device_id: str, power_w: BatteryPowerW, now_ns: int) -> None:
         """Note that `power_w` was approved, or 0 that nothing is any more: ramps are counted from it."""
