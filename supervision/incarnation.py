@@ -367,6 +367,21 @@ class _Shell(pykka.ThreadingActor):
             self._leave(_crash(error))
 
 
+class _Flag:
+    """As much of an event as Pykka asks of `actor_stopped`: what makes one wait takes a kilobyte, and nobody does."""
+
+    __slots__ = ("_raised",)
+
+    def __init__(self) -> None:
+        self._raised = False
+
+    def set(self) -> None:
+        self._raised = True
+
+    def is_set(self) -> bool:
+        return self._raised
+
+
 class _PooledShell(_Shell):
     """The same, served by the threads of a pool: Pykka leaves it to an actor how its loop is run."""
 
@@ -377,6 +392,11 @@ class _PooledShell(_Shell):
     timer_s = float("inf")
     turn_s = 0.0
     _begun = False
+
+    def __init__(self, life: Incarnation, codec: Codec) -> None:
+        super().__init__(life, codec)
+        flag: Any = _Flag()
+        self.actor_stopped = self.actor_ref.actor_stopped = flag
 
     def _start_actor_loop(self) -> None:
         self._life.enter_pool(self)

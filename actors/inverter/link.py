@@ -42,6 +42,7 @@ from actors.inverter.line import Line, OvertakenError
 from actors.inverter.profile import AnyProfile, Timing
 from actors.inverter.running_poll import RunningPoll
 from actors.inverter.trunk import Rank, Trunk, trunk_to
+from actors.inverter.wake import Wake
 from actors.inverter.wire import Address
 from actors.inverter.write_run import WriteRun
 from actors.messages import LinkState, WriteResult
@@ -87,7 +88,7 @@ class ModbusLink:
         self._polls: list[RunningPoll] = []
         self._carrying = Rank.READ
         """The rank of the job that is being carried out."""
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self._alarm: asyncio.TimerHandle | None = None
         self._runner: asyncio.Task[None] | None = None
         self._trunk: Trunk | None = None

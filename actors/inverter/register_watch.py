@@ -7,6 +7,7 @@ before. A change is told once and then expected.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -86,7 +87,7 @@ class RegisterWatch:
             register = self._registers[number]
             start = register.address - address
             read = tuple(words[start : start + register.count])
-            seen = RegisterWords(register.point.name, register.address, read, little=self._little)
+            seen = _held(register.point.name, register.address, read, little=self._little)
             change = _compare(register, seen, older=began_ns < register.wrote_ns)
             changes += [] if change is None else [change]
         return changes
@@ -101,6 +102,11 @@ class RegisterWatch:
                 if address <= register.address and register.address + register.count <= end
             )
         return found
+
+
+@functools.lru_cache(maxsize=4096)  # on most devices of a site most of them hold the same, and it is kept
+def _held(name: str, address: int, words: tuple[int, ...], *, little: bool) -> RegisterWords:
+    return RegisterWords(name, address, words, little=little)
 
 
 def _compare(register: _Register, seen: RegisterWords, *, older: bool) -> RegisterChange | None:
