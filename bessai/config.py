@@ -52,7 +52,7 @@ SITE_KEYS: Final = ("id", "state_dir")
 LOG_KEYS: Final = ("level",)
 DEVICE_KEYS: Final = ("id", "profile", "safety", "rated_power_w")
 """Keys of a device that are not simply fields of `InverterConfig`."""
-DEVICE_HIDDEN: Final = ("device_id", "state_dir", "traced", "traced_polls")
+DEVICE_HIDDEN: Final = ("device_id", "slot_ms", "state_dir", "traced", "traced_polls")
 TLS_FILES: Final = ("ca", "certificate", "key")
 SAFETY_KEYS: Final = (
     "max_ttl_s",

@@ -57,6 +57,9 @@ _UNACKED_KB = 48 << 10
 """What all devices together may keep of samples that are not yet durable; each has its share of it."""
 _UNDER_WAY = 2048
 """Samples of all devices that are on their way to the spool at once: half of what the link of a cell holds."""
+_SLOT_MS = 20
+_MANY = 600
+"""With more devices polls begin twice as often, or those that begin together would keep one another waiting."""
 _PUBLISHER_MAILBOX = MailboxSpec(telemetry=8192)
 """After a restart hundreds of devices send again at once."""
 _MEMORY_MB = {API: 256, DETECTOR: 512, DISPATCHER: 512, PUBLISHER: 256, TRAINER: 1536}
@@ -78,6 +81,7 @@ def _control(config: SiteConfig) -> CellSpec:
             device,
             unacked_kb=min(device.unacked_kb, share_kb),
             unacked_window=min(device.unacked_window, _window(len(config.devices))),
+            slot_ms=_slot_ms(len(config.devices)),
         )
         for device in config.devices
     ]
@@ -117,6 +121,11 @@ def _control(config: SiteConfig) -> CellSpec:
 def _window(devices: int) -> int:
     """Return how many samples of each device may be on their way to the spool at once."""
     return min(max(_UNDER_WAY // max(devices, 1), LEAST_WINDOW), WINDOW)
+
+
+def _slot_ms(devices: int) -> int:
+    """Return how far apart polls begin: so that few do at the same time, and no thread is woken for each."""
+    return _SLOT_MS if devices <= _MANY else _SLOT_MS // 2
 
 
 def _shutdown_s(children: tuple[ChildSpec, ...]) -> float:

@@ -55,13 +55,11 @@ from actors.messages import (
 )
 from actors.tracing import Tracer
 from supervision.actor import Actor, ActorContext, StopReason
-from supervision.clock import NS_PER_S
+from supervision.clock import NS_PER_MS, NS_PER_S
 from supervision.envelope import Header, Lane
 
 _STATE_NS = 2 * NS_PER_S
 """A link that stands as it stood is told this often; a change at once."""
-_SLOT_NS = NS_PER_S // 50
-"""Polls of all devices begin on this common grid: hundreds that are due one by one would each wake every thread."""
 _SCHEMA_NS = 10 * NS_PER_S
 _DESCRIBE_NS = NS_PER_S // 2
 _SCHEMA_READERS = (DETECTOR, DISPATCHER, PUBLISHER, API)
@@ -139,7 +137,7 @@ class InverterActor(Actor):
         self._link = ModbusLink(endpoint, self._loop, context.clock, self._deliver)
         context.on_fence(self._link.close)
         now_ns = context.clock.monotonic_ns()
-        self._due_ns = -(-(now_ns + int(config.phase_s * NS_PER_S)) // _SLOT_NS) * _SLOT_NS
+        self._due_ns = self._first_due_ns(now_ns)
         self._tell_regularly(now_ns)
         self._link.start(config.phase_s)
         self._sleep()
@@ -216,6 +214,12 @@ class InverterActor(Actor):
         )
         self._send_reports(self._desk.done(done))
         self._link.close()
+
+    def _first_due_ns(self, now_ns: int) -> int:
+        """Return when polls begin: as late in the period as the phase is, whenever the actor was started."""
+        slot_ns = self._config.slot_ms * NS_PER_MS
+        phase_ns = round(self._config.phase_s * NS_PER_S / slot_ns) * slot_ns
+        return now_ns + (phase_ns - now_ns) % self._period_ns
 
     def _adopt(self, profile: Profile) -> None:
         """Read and command the device by `profile` from now on."""

@@ -32,7 +32,9 @@ class InverterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The longest read that this very device answers; longer blocks are then read in parts. None: the profile's."""
     poll_s: float = 1.0
     phase_s: float = 0.0
-    """Delay of the first connection, so that many devices are not all read at the same moment."""
+    """Delay of the first connection, and where in the period polls begin: many devices are not read all at once."""
+    slot_ms: int = 20
+    """Polls of all devices begin on this common grid: hundreds that are due one by one would each wake every thread."""
     connect_delay_s: float | None = None
     gap_s: float | None = None
     timeout_s: float | None = None
@@ -82,6 +84,7 @@ class InverterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 _require(key, value, low, high)
         _require("poll_s", self.poll_s, 0.02, 3600)
         _require("phase_s", self.phase_s, 0, 3600)
+        _require("slot_ms", self.slot_ms, 1, 100)
         _require("stop_timeout_s", self.stop_timeout_s, 0.01, 60)
         _require("unacked_kb", self.unacked_kb, 16, 65536)
         _require("unacked_window", self.unacked_window, LEAST_WINDOW, WINDOW)

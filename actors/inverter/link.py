@@ -46,11 +46,10 @@ from actors.inverter.wake import Wake
 from actors.inverter.wire import Address
 from actors.inverter.write_run import WriteRun
 from actors.messages import LinkState, WriteResult
-from supervision.clock import Clock
+from supervision.clock import NS_PER_MS, Clock
 
 _JITTER = 0.2
 """Delays before a new connection vary by this share, so that devices do not return in step."""
-_NS_PER_MS = 1_000_000
 _SHARED_TIMEOUT_S = 2.0
 """A device that was lost behind a shared connection gets no more time than this to identify itself: others wait."""
 
@@ -253,7 +252,7 @@ class ModbusLink:
         if self._alarm is not None:
             self._alarm.cancel()
         # The loop's timers count whole milliseconds: one that is not rounded up fires early, and again and again.
-        wait_ms = -(-begin_ns // _NS_PER_MS) - now_ns // _NS_PER_MS
+        wait_ms = -(-begin_ns // NS_PER_MS) - now_ns // NS_PER_MS
         self._alarm = asyncio.get_running_loop().call_later(wait_ms / 1000, self._wake.set)
         return False
 

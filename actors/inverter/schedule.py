@@ -13,7 +13,9 @@ from supervision.clock import NS_PER_S
 
 EXTRAS = 2
 """How many slow blocks and blocks read once a poll carries at most."""
-
+_BEHIND_NS = 5 * NS_PER_S
+"""So late, or never read, they come so many at a time, else one by one: a site's devices all began together, and would
+burden the same few polls with all that is slow for ever."""
 
 _SPREAD = frozenset({PollClass.SLOW, PollClass.ONCE})
 
@@ -61,8 +63,10 @@ class Schedule:
         unclear: list[int] = []
         looked_at = 0
         due_ns = self.readings.due_ns
+        behind_ns = max(self._begin_ns - _BEHIND_NS, 0)  # 0: never read
         for number in self._extra:
-            if due_ns[number] > self._begin_ns or len(due) == self._extras:
+            late = due_ns[number] <= behind_ns
+            if due_ns[number] > self._begin_ns or len(due) == (self._extras if late else 1):
                 break
             looked_at += 1
             if self._is_due(number, values):

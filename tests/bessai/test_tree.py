@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from actors.api.config import ApiConfig
-from actors.inverter.config import decode_config
+from actors.inverter.config import InverterConfig, decode_config
 from actors.messages import PUBLISHER
 from bessai.config import SiteConfig, data_directory, load_config
 from bessai.tree import site_cells
@@ -74,16 +74,27 @@ def test_control_comes_first_when_the_processors_are_short(config: SiteConfig) -
 def test_what_all_devices_send_again_at_once_fits_between_the_cells(
     config: SiteConfig, count: int, window: int
 ) -> None:
+    assert {each.unacked_window for each in told_devices(config, count)} == {window}
+
+
+@pytest.mark.parametrize(("count", "slot_ms"), [(1, 20), (600, 20), (601, 10)])
+def test_with_many_devices_fewer_polls_begin_together(
+    config: SiteConfig, count: int, slot_ms: int
+) -> None:
+    assert {each.slot_ms for each in told_devices(config, count)} == {slot_ms}
+
+
+def told_devices(config: SiteConfig, count: int) -> list[InverterConfig]:
+    """Return what `count` InverterActors are told."""
     devices = tuple(
         msgspec.structs.replace(config.devices[0], device_id=f"d{n}") for n in range(count)
     )
     control = site_cells(msgspec.structs.replace(config, devices=devices))[0]
-    told = [
+    return [
         decode_config(child.config, control.shared[child.shared])
         for child in control.children
         if child.pooled
     ]
-    assert {each.unacked_window for each in told} == {window}
 
 
 def test_the_publisher_hears_control_to_its_end(config: SiteConfig) -> None:

@@ -244,6 +244,16 @@ def test_polls_begin_on_a_grid_that_all_devices_share(
     assert {begin_ns % 20_000_000 for begin_ns in begins_ns[1:]} == {0}  # the first is at once
 
 
+def test_a_phase_says_where_in_the_period_polls_begin_whenever_the_actor_is_started(
+    peer: ScriptedPeer,
+) -> None:
+    for phase_s, begins_ms in ((0.0, 0), (0.031, 40), (1.048, 40)):
+        with driven(peer.port, poll_s=0.5, phase_s=phase_s) as subject:
+            began_ns = subject.context.clock.monotonic_ns()
+            assert subject.actor._due_ns % 500_000_000 == begins_ms * 1_000_000
+            assert subject.actor._due_ns <= began_ns + 500_000_000
+
+
 def test_polls_that_are_due_while_one_runs_are_skipped_and_counted(peer: ScriptedPeer) -> None:
     never = threading.Event()
 

@@ -294,7 +294,7 @@ def test_slow_blocks_are_spread_over_polls_and_come_again_when_they_are_due() ->
     polled = Polled(profile(*slow_blocks(3)))
     asked = [set(polled.poll(at_s, first=at_s == 0)) - {100} for at_s in range(64)]
     assert asked[:3] == [{400, 401}, {402}, set()]
-    assert asked[30:33] == [{400, 401}, {402}, set()]
+    assert asked[30:34] == [{400}, {401}, {402}, set()]
     assert max(map(len, asked)) == EXTRAS
     assert polled.quality("slow_2") is Quality.GOOD
 
@@ -305,11 +305,23 @@ def test_slow_blocks_that_a_poll_did_not_get_to_go_first_in_the_next() -> None:
     polled.answer(safety_only=True)
     assert polled.poll(1) == [100, 400, 401]
     assert [polled.poll(at_s) for at_s in (2, 3, 4)] == [[100, 402, 403], [100, 404], [100]]
-    assert [polled.poll(at_s) for at_s in (31, 32, 34)] == [
-        [100, 400, 401],
-        [100, 402, 403],
+    assert [polled.poll(at_s) for at_s in (31, 32, 33, 34, 35)] == [
+        [100, 400],
+        [100, 401],
+        [100, 402],
+        [100, 403],
         [100, 404],
     ]
+
+
+def test_slow_blocks_come_several_at_a_time_only_when_they_are_behind() -> None:
+    polled = Polled(profile(*slow_blocks(3)))
+    assert [polled.poll(at_s, first=at_s == 0) for at_s in range(2)] == [
+        [100, 400, 401],
+        [100, 402],
+    ]
+    assert polled.poll(34.9) == [100, 400]  # 401 was due at 30 s, 402 at 31 s
+    assert polled.poll(36) == [100, 401, 402]
 
 
 def test_what_is_read_once_is_read_again_on_a_new_connection_only() -> None:
