@@ -116,7 +116,7 @@ class Pool:
             worker.bell.ring()
 
     def idle_from_s(self, guest: Guest, patience_s: float) -> float:
-        """Return from when on `guest` could have worked: not before its turn began, and from now if it has nothing to do.
+        """Return from when on `guest` could have worked: not before its turn began; from now if it has nothing to do.
 
         One that waits for its turn could not, unless nobody has had a turn for longer than `patience_s`: before that
         those who keep the threads are to be given up.

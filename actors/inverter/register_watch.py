@@ -104,7 +104,7 @@ class RegisterWatch:
         return found
 
 
-@functools.lru_cache(maxsize=4096)  # on most devices of a site most of them hold the same, and it is kept
+@functools.lru_cache(maxsize=4096)  # kept for as long as expected, and the same on most devices
 def _held(name: str, address: int, words: tuple[int, ...], *, little: bool) -> RegisterWords:
     return RegisterWords(name, address, words, little=little)
 
