@@ -66,7 +66,7 @@ class Schedule:
         behind_ns = max(self._begin_ns - _BEHIND_NS, 0)  # 0: never read
         for number in self._extra:
             late = due_ns[number] <= behind_ns
-            if due_ns[number] > self._begin_ns or len(due) == (self._extras if late else 1):
+            if due_ns[number] > self._begin_ns or len(due) >= (self._extras if late else 1):
                 break
             looked_at += 1
             if self._is_due(number, values):

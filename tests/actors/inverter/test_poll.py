@@ -315,14 +315,20 @@ def test_slow_blocks_that_a_poll_did_not_get_to_go_first_in_the_next() -> None:
 
 
 def test_slow_blocks_come_several_at_a_time_only_when_they_are_behind() -> None:
-    polled = Polled(profile(*slow_blocks(3)))
-    assert [polled.poll(at_s, first=at_s == 0) for at_s in range(3)] == [
+    polled = Polled(profile(*slow_blocks(6)))
+    assert [polled.poll(at_s, first=at_s == 0) for at_s in range(4)] == [
         [100, 400, 401],
-        [100, 402],
+        [100, 402, 403],
+        [100, 404, 405],
         [100],
     ]
-    assert polled.poll(34.9) == [100, 400]  # 401 was due at 30 s, 402 at 31 s
-    assert polled.poll(36) == [100, 401, 402]
+    assert polled.poll(34.9) == [
+        100,
+        400,
+    ]  # 401 was due at 30 s, 402 and 403 at 31 s, the others at 32 s
+    assert polled.poll(36.5) == [100, 401, 402]  # no others: they are late, but not by so much
+    assert polled.poll(37.2) == [100, 403, 404]
+    assert polled.poll(37.3) == [100, 405]
 
 
 def test_what_is_read_once_is_read_again_on_a_new_connection_only() -> None:
