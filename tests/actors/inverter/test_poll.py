@@ -322,13 +322,10 @@ def test_slow_blocks_come_several_at_a_time_only_when_they_are_behind() -> None:
         [100, 404, 405],
         [100],
     ]
-    assert polled.poll(34.9) == [
-        100,
-        400,
-    ]  # 401 was due at 30 s, 402 and 403 at 31 s, the others at 32 s
-    assert polled.poll(36.5) == [100, 401, 402]  # no others: they are late, but not by so much
-    assert polled.poll(37.2) == [100, 403, 404]
-    assert polled.poll(37.3) == [100, 405]
+    assert polled.poll(35.5) == [100, 400, 401]  # due at 30 s, the others at 31 and 32 s
+    assert polled.poll(35.7) == [100, 402]
+    assert polled.poll(36.5) == [100, 403]
+    assert polled.poll(37.5) == [100, 404, 405]
 
 
 def test_what_is_read_once_is_read_again_on_a_new_connection_only() -> None:
