@@ -569,7 +569,7 @@ class ActorProgress(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     name: str
     completed: int
     age_s: float
-    """Since its last completed unit of work."""
+    """Since its last completed unit of work, or since it was seen with nothing to do."""
 
 
 class WatchdogReport(_Message, frozen=True, tag="watchdog"):

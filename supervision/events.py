@@ -72,7 +72,7 @@ class ActorReport(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     completed: int
     """Units of work (messages, events, ticks) that this incarnation has finished."""
     progress_ns: int
-    """Monotonic time of the last one; 0 before the first."""
+    """Monotonic time of the last one, or at which it was seen with nothing to do; 0 before the first."""
     restarts: int = 0
     reason: str = ""
     """Why the last incarnation ended, or empty."""
