@@ -14,10 +14,8 @@ from typing import Final, NamedTuple
 from actors.messages import SafetyEvent, Sample, SpoolAck, SpoolResume
 from actors.unacked import LEAST_WINDOW
 
-ACK_EVERY: Final = 8
-"""So many durable messages of a sender are acknowledged at once ..."""
-ACK_EVERY_AGAIN: Final = LEAST_WINDOW
-"""... or so many while it catches up: it may have no more than that under way ..."""
+ACK_EVERY: Final = LEAST_WINDOW
+"""So many durable messages of a sender are acknowledged at once: it may have no more than that under way ..."""
 ACK_S: Final = 3.0
 """... and fewer after so long: an acknowledgement costs the control cell as much as a message."""
 ASK_S: Final = 1.0
@@ -52,7 +50,6 @@ class _Stream:
         """Durable messages that were not acknowledged."""
         self.pending = 0
         """Messages taken since the last commit."""
-        self.ack_every = ACK_EVERY
         self.ack_due_s = float("-inf")
         self.asked_s = float("-inf")
         self.gap = False
@@ -105,7 +102,6 @@ class Intake:
             stream = self._streams[sender] = _Stream(resume.epoch, 0)
         if resume.epoch < stream.epoch:
             return 0
-        stream.ack_every = ACK_EVERY_AGAIN
         if resume.prior_seq <= stream.taken:
             return 0
         known, stream.lost = stream.lost, resume.lost
@@ -132,10 +128,8 @@ class Intake:
             ask = asking and stream.gap and now_s >= stream.asked_s + ASK_S
             if ask:
                 stream.asked_s = now_s
-            elif stream.unacked < stream.ack_every:
-                if now_s < stream.ack_due_s:
-                    continue
-                stream.ack_every = ACK_EVERY
+            elif stream.unacked < ACK_EVERY and now_s < stream.ack_due_s:
+                continue
             stream.ack_due_s = now_s + ACK_S
             stream.unacked = 0
             if not stream.gap:
