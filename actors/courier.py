@@ -48,12 +48,13 @@ class Courier:
         message = msgspec.structs.replace(message, prior_seq=unacked.last_seq)
         now_ns = self._context.clock.monotonic_ns()
         body = CODEC.encode(message)
-        spool = [PUBLISHER] if unacked.add(message.seq, body, now_ns) else []
-        if lane is Lane.TELEMETRY:
-            self._context.send_encoded(body, *spool, *also, trace=trace)
-        else:
+        spool = unacked.add(message.seq, body, now_ns)
+        if spool and lane is Lane.TELEMETRY:
+            also, spool = (PUBLISHER, *also), False  # the spool's lane: one frame for all
+        if also:
             self._context.send_encoded(body, *also, lane=lane, trace=trace)
-            self._context.send_encoded(body, *spool, trace=trace)
+        if spool:
+            self._context.send_encoded(body, PUBLISHER, trace=trace)
         self.tick()
 
     def heard(self, ack: SpoolAck) -> None:

@@ -14,8 +14,8 @@ from supervision.clock import NS_PER_S
 EXTRAS = 2
 """How many slow blocks and blocks read once a poll carries at most."""
 _BEHIND_NS = 5 * NS_PER_S
-"""So late, or never read, they come so many at a time, else one by one: a site's devices all began together, and would
-burden the same few polls with all that is slow for ever."""
+"""A block that is this late, or was never read, may come with another one; the others come alone. The devices of a site
+begin together: if each read all that is slow in a few polls, they would all do so at the same time."""
 
 _SPREAD = frozenset({PollClass.SLOW, PollClass.ONCE})
 

@@ -56,3 +56,9 @@ def test_a_cell_crosses_to_another_process_unchanged() -> None:
 def test_a_reference_to_nothing_is_named(reference: str) -> None:
     with pytest.raises(SpecError, match=f"{reference}.*cannot be loaded"):
         load(reference)
+
+
+def test_a_pooled_actor_may_tick_less_often_than_it_must_make_progress() -> None:
+    assert ChildSpec(name="a", factory="m:f", pooled=True, tick_s=2.0, liveness_s=1.0).tick_s == 2.0
+    with pytest.raises(SpecError, match="tick_s"):
+        ChildSpec(name="a", factory="m:f", pooled=True, tick_s=0.0)
