@@ -30,7 +30,13 @@ from supervision.incarnation import Incarnation, Report
 from supervision.link import Link, LinkClosedError, Waker
 from supervision.pool import Pool
 from supervision.postoffice import PostOffice
-from supervision.process import die_with_parent, go_first, name_process, stay_on_one_processor
+from supervision.process import (
+    die_with_parent,
+    give_memory_back,
+    go_first,
+    name_process,
+    stay_on_one_processor,
+)
 from supervision.spec import SETUP_VARIABLE, CellKind, CellSpec, ChildSpec, load
 from supervision.supervisor import Supervisor
 
@@ -84,6 +90,7 @@ class Cell:
         self._beat_due_s = 0.0
         self._report_due_s = 0.0
         self._dead_letters_due_s = 0.0
+        self._trim_due_s = clock.monotonic_s() + self.spec.trim_s
         self._ready_told = False
         self._orphaned = False
         self._give_up_s = float("inf")
@@ -212,6 +219,9 @@ class Cell:
         if now_s >= self._dead_letters_due_s:
             self._dead_letters_due_s = now_s + _DEAD_LETTER_PERIOD_S
             self._announce_dead_letters()
+        if now_s >= self._trim_due_s:
+            self._trim_due_s = now_s + self.spec.trim_s
+            give_memory_back()
 
     def _beat(self, *, whole: bool = True) -> None:
         self._tell_root(

@@ -162,6 +162,8 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_s: float = 5.0
     memory_limit_mb: int = 512
     """Resident memory at which root kills the cell."""
+    trim_s: float = 10.0
+    """How often it gives memory back that it does not use any more."""
     max_abandoned_threads: int = 3
     """More hung threads than this and the cell is given up."""
     switch_interval_s: float = 0.005
@@ -193,6 +195,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True):
         )
         _require(0 <= self.nice <= 19, "nice", self.nice, "from 0 to 19")  # noqa: PLR2004 - as nice(2) counts
         _require(self.memory_limit_mb > 0, "memory_limit_mb", self.memory_limit_mb, "above 0")
+        _require(self.trim_s > 0, "trim_s", self.trim_s, "above 0")
         for child in self.children:
             _require(
                 not child.shared or child.shared in self.shared,

@@ -79,6 +79,15 @@ def test_a_killed_or_stopped_cell_is_replaced(
         assert site.pid(cell) != pid
 
 
+def test_memory_that_a_burst_took_is_given_back(tmp_path: Path) -> None:
+    with RunningSite(tmp_path, b={"trim_s": 0.2}) as site:
+        pid = site.pid("b")
+        at_first = resident_bytes(pid)
+        site.order("b1", "digest", "100")
+        site.heard("digested")
+        site.until("memory back", lambda: resident_bytes(pid) < at_first + (20 << 20))
+
+
 def test_a_hung_actor_is_replaced_and_its_stack_is_told(tmp_path: Path) -> None:
     with RunningSite(tmp_path) as site:
         site.order("b1", "hang", "5")

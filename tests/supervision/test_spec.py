@@ -35,6 +35,10 @@ CHILD = ChildSpec(name="a", factory="tests.supervision.toys:build")
             "memory_limit_mb",
         ),
         (
+            lambda: CellSpec(name="c", children=(CHILD,), codec="m:c", trim_s=0),
+            "trim_s",
+        ),
+        (
             lambda: CellSpec(
                 name="c", children=(msgspec.structs.replace(CHILD, shared="x"),), codec="m:c"
             ),

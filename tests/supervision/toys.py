@@ -96,6 +96,12 @@ class Toy(Actor):
         self.food: list[bytearray] = []
         self.context.post(int(argument))
 
+    def do_digest(self, argument: str) -> None:
+        """Eat so many MB in small pieces, and keep a few of them from all over."""
+        pieces = [bytes(1024) for _ in range(int(argument) << 10)]
+        self.kept = pieces[::256]
+        self.tell("digested")
+
     def on_event(self, event: int) -> None:
         """Eat a bite of what is left, and come back for the next: a slow machine must not take that for a hang."""
         self.food.append(bytearray(_BITE_MB << 20))
