@@ -53,19 +53,22 @@ def _measure(
     ):
         tally = _wait_for_fleet(directory, devices)
         _reset(directory)
-        shares = _cpu_shares(pids["control"])
-        memory = _memory_mb(pids["control"])
+        shares, memory = _watch(pids["control"])
         tally = _read(directory, "api")
         delivered = _read(directory, "publisher")
-    missed = _missed(delivered)
+    missed = _missed(delivered, devices)
     per_sample = delivered.values / max(delivered.samples, 1)
     about = f"{devices} devices, {per_sample:.0f} values in a sample"
     return [
         figure(f"{about}: processor time of control", "% of a core", shares, p50_limit=cpu_limit),
-        figure(f"{about}: memory of control (PSS)", "MB", [memory], worst_limit=memory_limit),
+        figure(f"{about}: memory of control (PSS)", "MB", memory, worst_limit=memory_limit),
         figure(f"{about}: cycles missed", "cycles", [float(missed)], worst_limit=1.0),
-        figure(f"{about}: duration of a poll", "ms", tally.polls_ms, p99_limit=10.0),
-        figure(f"{about}: from a poll to its sample in another cell", "ms", delivered.delays_ms),
+        figure(f"{about}: duration of a poll", "ms", tally.polls_ms.with_worst(), p99_limit=10.0),
+        figure(
+            f"{about}: from a poll to its sample in another cell",
+            "ms",
+            delivered.delays_ms.with_worst(),
+        ),
     ]
 
 
@@ -117,21 +120,23 @@ def _reset(directory: Path) -> None:
     wait_for("new tallies", lambda: not any(mark.exists() for mark in marks))
 
 
-def _cpu_shares(pid: int) -> list[float]:
-    shares = []
+def _watch(pid: int) -> tuple[list[float], list[float]]:
+    """Return the shares of a core (%) and, at their ends, the memory (MB) of every window."""
+    shares, memory = [], []
     for _ in range(max(1, int(SECONDS / WINDOW_S))):
         before_s, began_s = _cpu_s(pid), time.monotonic()
         time.sleep(WINDOW_S)
         shares.append(100 * (_cpu_s(pid) - before_s) / (time.monotonic() - began_s))
-    return shares
+        memory.append(_memory_mb(pid))
+    return shares, memory
 
 
-def _missed(tally: Tally) -> int:
+def _missed(tally: Tally, devices: int) -> int:
     """Return how many cycles of a second brought no sample."""
-    missed = 0
-    for ends_ns in tally.begun_ns.values():
-        cycles = round((ends_ns[-1] - ends_ns[0]) / 1e9)
-        missed += max(0, cycles - (len(ends_ns) - 1))
+    missed = (devices - len(tally.cycles)) * int(SECONDS)
+    for cycles in tally.cycles.values():
+        seconds = round((cycles.last_ns - cycles.first_ns) / 1e9)
+        missed += max(0, seconds - (cycles.count - 1))
     return missed
 
 

@@ -1,7 +1,11 @@
-"""Actors that take the place of all others in a fleet run: they count what the control cell delivers."""
+"""Actors that take the place of all others in a fleet run: they count what the control cell delivers.
+
+What they keep does not grow with time: sinks that answer later and later would be measured along.
+"""
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,36 @@ from supervision.actor import Actor, ActorContext
 from supervision.clock import NS_PER_S
 from supervision.envelope import Header
 
-_KEEP = 200_000
+_KEEP = 20_000
+
+
+class Picks(msgspec.Struct):
+    """Up to `_KEEP` of all the numbers given, each as likely as any other, however many come."""
+
+    given: int = 0
+    kept: list[float] = []
+    worst: float = 0.0
+
+    def add(self, number: float) -> None:
+        """Keep `number`, or not."""
+        self.given += 1
+        self.worst = max(self.worst, number)
+        if len(self.kept) < _KEEP:
+            self.kept.append(number)
+        elif (place := random.randrange(self.given)) < _KEEP:
+            self.kept[place] = number
+
+    def with_worst(self) -> list[float]:
+        """Return those kept, and the largest of all."""
+        return [*self.kept, self.worst]
+
+
+class Cycles(msgspec.Struct, array_like=True):
+    """When the polls of one device ended."""
+
+    first_ns: int
+    last_ns: int
+    count: int = 1
 
 
 class Tally(msgspec.Struct, kw_only=True):
@@ -22,17 +55,16 @@ class Tally(msgspec.Struct, kw_only=True):
     samples: int = 0
     values: int = 0
     """Values of those samples that were numbers."""
-    delays_ms: list[float] = []
+    delays_ms: Picks = msgspec.field(default_factory=Picks)
     """From a poll's last answer to its sample here."""
     polls: dict[str, int] = {}
     skipped: dict[str, int] = {}
     failed: dict[str, int] = {}
     online: dict[str, bool] = {}
     reasons: dict[str, str] = {}
-    polls_ms: list[float] = []
+    polls_ms: Picks = msgspec.field(default_factory=Picks)
     """How long polls took, from their first question to their last answer, one of each device every two seconds."""
-    begun_ns: dict[str, list[int]] = {}
-    """By device, when its polls ended."""
+    cycles: dict[str, Cycles] = {}
 
 
 class Sink(Actor):
@@ -87,10 +119,14 @@ class Sink(Actor):
         tally = self._tally
         tally.samples += 1
         tally.values += len(sample.values) - sample.values.count(None)
-        tally.begun_ns.setdefault(sample.device_id, []).append(sample.mono_ns)
-        if len(tally.delays_ms) < _KEEP:
-            now_ns = self._context.clock.monotonic_ns()
-            tally.delays_ms.append((now_ns - sample.mono_ns) / NS_PER_S * 1000)
+        cycles = tally.cycles.get(sample.device_id)
+        if cycles is None:
+            tally.cycles[sample.device_id] = Cycles(sample.mono_ns, sample.mono_ns)
+        else:
+            cycles.last_ns = sample.mono_ns
+            cycles.count += 1
+        delay_ns = self._context.clock.monotonic_ns() - sample.mono_ns
+        tally.delays_ms.add(delay_ns / NS_PER_S * 1000)
 
     def _note(self, state: DeviceState) -> None:
         tally, device = self._tally, state.device_id
@@ -99,8 +135,8 @@ class Sink(Actor):
         tally.polls[device] = state.polls
         tally.skipped[device] = state.skipped_polls
         tally.failed[device] = state.failed_requests
-        if state.poll_s and len(tally.polls_ms) < _KEEP:
-            tally.polls_ms.append(state.poll_s * 1000)
+        if state.poll_s:
+            tally.polls_ms.add(state.poll_s * 1000)
 
 
 def build(path: bytes) -> Sink:
