@@ -18,6 +18,10 @@ ACK_EVERY: Final = LEAST_WINDOW
 """So many durable messages of a sender are acknowledged at once: it may have no more than that under way ..."""
 ACK_S: Final = 3.0
 """... and fewer after so long: an acknowledgement costs the control cell as much as a message."""
+_SPREAD: Final = 0.3
+"""By so much of it each time differs from the next: hundreds of senders would else be told all at once, time and again."""
+_GOLDEN: Final = 0.618034
+"""Multiples of it, less their whole part, are evenly spread however many they are."""
 ASK_S: Final = 1.0
 """A sender is asked again at most this often."""
 
@@ -64,6 +68,7 @@ class Intake:
         self._streams: dict[str, _Stream] = {}
         self._dirty: set[str] = set()
         self._unacked: set[str] = set()
+        self._told = 0
 
     def judge(self, sender: str, message: Sample | SafetyEvent, epoch: int) -> Judgement:
         """Return what to do with `message`; a gap is remembered until it is filled."""
@@ -130,7 +135,8 @@ class Intake:
                 stream.asked_s = now_s
             elif stream.unacked < ACK_EVERY and now_s < stream.ack_due_s:
                 continue
-            stream.ack_due_s = now_s + ACK_S
+            self._told += 1
+            stream.ack_due_s = now_s + ACK_S * (1.0 - _SPREAD * (self._told * _GOLDEN % 1.0))
             stream.unacked = 0
             if not stream.gap:
                 self._unacked.discard(sender)

@@ -142,3 +142,22 @@ def test_a_sender_is_acknowledged_as_soon_as_its_window_may_be_full_however_soon
         desk.give(*range(first, last + 1))
         desk.intake.committed()
         assert desk.acks() == [SpoolAck(epoch=EPOCH, seq=last)]
+
+
+def test_hundreds_of_senders_that_begin_together_are_not_told_all_at_once_for_ever() -> None:
+    intake = Intake()
+    told = []
+    for second in range(60):
+        for tick in range(5):
+            for number in range(300):
+                if number % 5 == tick or second == 0:
+                    seq = 5 * second + tick + 1
+                    intake.judge(f"s{number}", _event(seq, 0), EPOCH)
+                    intake.take(f"s{number}", _event(seq, 0), EPOCH)
+            intake.committed()
+            told.append(len(list(intake.acks(second + tick / 5))))
+
+    later = told[100:]
+    assert told[0] == 300
+    assert max(later) < 50, "60 were told at once in one second of three"
+    assert sum(later) < 300 * len(later) / 5 / (ACK_S * 0.7)
