@@ -57,9 +57,10 @@ _UNACKED_KB = 48 << 10
 """What all devices together may keep of samples that are not yet durable; each has its share of it."""
 _UNDER_WAY = 2048
 """Samples of all devices that are on their way to the spool at once: half of what the link of a cell holds."""
-_SLOT_MS = 20
+_SLOT_MS, _SHORT_SLOT_MS = 20, 5
 _MANY = 600
-"""With more devices polls begin twice as often, or those that begin together would keep one another waiting."""
+"""With more devices polls begin in shorter slots: those that begin together keep one another waiting. With fewer that
+would wake threads more often than it is worth."""
 _PUBLISHER_MAILBOX = MailboxSpec(telemetry=8192)
 """After a restart hundreds of devices send again at once."""
 _MEMORY_MB = {API: 256, DETECTOR: 512, DISPATCHER: 512, PUBLISHER: 256, TRAINER: 1536}
@@ -125,7 +126,7 @@ def _window(devices: int) -> int:
 
 def _slot_ms(devices: int) -> int:
     """Return how far apart polls begin: so that few do at the same time, and no thread is woken for each."""
-    return _SLOT_MS if devices <= _MANY else _SLOT_MS // 2
+    return _SLOT_MS if devices <= _MANY else _SHORT_SLOT_MS
 
 
 def _shutdown_s(children: tuple[ChildSpec, ...]) -> float:
