@@ -36,7 +36,7 @@ def main(config: Path, tally: Path) -> None:
                 name=name,
                 factory="benchmarks.fleet_sink:build",
                 config=str(tally / f"{name}.tally").encode(),
-                tick_s=1.0,
+                tick_s=0.2,
                 liveness_s=10.0,
                 mailbox=MailboxSpec(telemetry=100_000),
             )

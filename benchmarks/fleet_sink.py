@@ -18,6 +18,7 @@ from supervision.clock import NS_PER_S
 from supervision.envelope import Header
 
 _KEEP = 20_000
+_WRITE_S = 1.0
 
 
 class Picks(msgspec.Struct):
@@ -75,6 +76,7 @@ class Sink(Actor):
         self._path = path
         self._tally = Tally()
         self._intake = Intake()
+        self._write_due_s = 0.0
         self._context: ActorContext
 
     def on_start(self, context: ActorContext) -> None:
@@ -95,10 +97,15 @@ class Sink(Actor):
                 pass
 
     def on_tick(self) -> None:
-        """Write the tally, and acknowledge."""
+        """Acknowledge as often as the publisher does, and write the tally now and then."""
         self._intake.committed()
         for sender, ack in self._intake.acks(self._context.clock.monotonic_s()):
             self._context.send(ack, sender)
+        if self._context.clock.monotonic_s() >= self._write_due_s:
+            self._write_due_s = self._context.clock.monotonic_s() + _WRITE_S
+            self._write()
+
+    def _write(self) -> None:
         reset = self._path.with_suffix(".reset")
         if reset.exists():
             self._tally = Tally(online=self._tally.online, reasons=self._tally.reasons)
