@@ -19,7 +19,7 @@ ACK_EVERY: Final = LEAST_WINDOW
 ACK_S: Final = 3.0
 """... and fewer after so long: an acknowledgement costs the control cell as much as a message."""
 _SPREAD: Final = 0.3
-"""By so much of it each time differs from the next: hundreds of senders would else be told all at once, time and again."""
+"""Each time is shorter by up to so much of it: hundreds of senders would else be told all at once, time and again."""
 _GOLDEN: Final = 0.618034
 """Multiples of it, less their whole part, are evenly spread however many they are."""
 ASK_S: Final = 1.0
