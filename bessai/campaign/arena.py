@@ -39,6 +39,7 @@ def arena(campaign: Campaign, directory: Path) -> Generator[Arena]:
     Raises:
         NotInTimeError: one of them did not come up.
     """
+    directory = directory.resolve()  # paths in a site file are relative to the file
     terms = campaign.terms
     options = [f"--record={directory}", f"--truth-hz={terms.truth_hz}", "--seed=1"]
     settings = {

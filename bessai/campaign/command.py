@@ -56,7 +56,7 @@ def campaign(
     judge_only: Path | None,
     record: Path | None,
 ) -> None:
-    """Run a campaign and exit with 1 if a rule was broken."""
+    """Run a campaign and exit with 1 if a rule was broken, or none could have been."""
     if judge_only is not None:
         conclude(judge_only)
         return
@@ -86,13 +86,18 @@ def conclude(directory: Path) -> None:
     """Judge the record in `directory` and say so.
 
     Raises:
-        SystemExit: with 1, if a rule was broken.
+        SystemExit: with 1, if a rule was broken, or if nothing happened that could have broken one.
     """
     record = read_record(directory)
     found = judge(record)
     click.echo(_figures(found.tally, record))
     if found.offences:
         click.echo(complaint(found, record, directory), err=True)
+        raise SystemExit(1)
+    if not found.tally.forced_writes:
+        click.echo(
+            f"the gateway forced no power: nothing is proved\n{how_to_repeat(directory)}", err=True
+        )
         raise SystemExit(1)
     click.echo("no unanswered breach, no write outside limits")
 

@@ -24,18 +24,20 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
 
 def test_a_random_campaign_leaves_no_breach_unanswered_and_no_write_outside_limits(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = Path("record")  # as the command names it: beside where it was started
     rotating = time.time_ns() % 1_000_000
     first = plan(FIXED_SEED, steps=FIXED_STEPS, devices=DEVICES, pause_s=PAUSE_S)
     second = plan(rotating, steps=ROTATING_STEPS, devices=DEVICES, pause_s=PAUSE_S)
     steps = (*first, *shifted(second, by_s=first[-1].at_s, first=len(first)))
     campaign = Campaign(seed=f"{FIXED_SEED} and {rotating}", devices=DEVICES, steps=steps)
 
-    run(campaign, tmp_path)
+    run(campaign, directory)
 
-    record = read_record(tmp_path)
+    record = read_record(directory)
     found = judge(record)
-    assert found.offences == [], complaint(found, record, tmp_path)
-    assert len(record.done) == len(steps), how_to_repeat(tmp_path)
+    assert found.offences == [], complaint(found, record, directory)
+    assert len(record.done) == len(steps), how_to_repeat(directory)
     assert min(found.tally.breaches, found.tally.forced_writes, found.tally.clear_breaches) > 0

@@ -56,3 +56,13 @@ def test_a_failure_tells_seed_steps_record_seconds_and_how_to_repeat_them(tmp_pa
     assert "A3 direction: d1 at 15.00 to 15.00 s: discharge has been closed" in result.output
     assert f"seed 7; steps: {tmp_path / 'campaign.json'}; record: {tmp_path}" in result.output
     assert f"--replay {tmp_path / 'campaign.json'}" in result.output
+
+
+def test_a_record_in_which_no_power_was_forced_proves_nothing(tmp_path: Path) -> None:
+    _keep(record(truths(), writes=[write(20.0, forced_mode=0)]), tmp_path)
+
+    result = _judge(tmp_path)
+
+    assert result.exit_code == 1
+    assert "the gateway forced no power: nothing is proved" in result.output
+    assert "no unanswered breach" not in result.output
