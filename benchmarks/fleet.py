@@ -20,6 +20,7 @@ import msgspec
 from benchmarks.figures import Figure, figure
 from benchmarks.fleet_sink import Tally
 from bessai.testing import SimulatedSite, wait_for
+from supervision.clock import NS_PER_S
 
 SECONDS = float(os.environ.get("FLEET_SECONDS", "60"))
 """Length of one run; the figures of docs/benchmarks.md were taken with 300."""
@@ -132,11 +133,13 @@ def _watch(pid: int) -> tuple[list[float], list[float]]:
 
 
 def _missed(tally: Tally, devices: int) -> int:
-    """Return how many cycles of a second brought no sample."""
+    """Return how many cycles of a second brought no sample, also where a device begins late or falls silent."""
     missed = (devices - len(tally.cycles)) * int(SECONDS)
+    begin_ns = min(cycles.first_ns for cycles in tally.cycles.values()) + NS_PER_S
+    end_ns = max(cycles.last_ns for cycles in tally.cycles.values()) - NS_PER_S
     for cycles in tally.cycles.values():
-        seconds = round((cycles.last_ns - cycles.first_ns) / 1e9)
-        missed += max(0, seconds - (cycles.count - 1))
+        reach_ns = max(cycles.last_ns, end_ns) - min(cycles.first_ns, begin_ns)
+        missed += max(0, round(reach_ns / NS_PER_S) - (cycles.count - 1))
     return missed
 
 

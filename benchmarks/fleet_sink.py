@@ -38,8 +38,8 @@ class Picks(msgspec.Struct):
             self.kept[place] = number
 
     def with_worst(self) -> list[float]:
-        """Return those kept, and the largest of all."""
-        return [*self.kept, self.worst]
+        """Return those kept, and the largest of all if it may not be among them."""
+        return [*self.kept, self.worst] if self.given > _KEEP else self.kept
 
 
 class Cycles(msgspec.Struct, array_like=True):
@@ -98,11 +98,12 @@ class Sink(Actor):
 
     def on_tick(self) -> None:
         """Acknowledge as often as the publisher does, and write the tally now and then."""
+        now_s = self._context.clock.monotonic_s()
         self._intake.committed()
-        for sender, ack in self._intake.acks(self._context.clock.monotonic_s()):
+        for sender, ack in self._intake.acks(now_s):
             self._context.send(ack, sender)
-        if self._context.clock.monotonic_s() >= self._write_due_s:
-            self._write_due_s = self._context.clock.monotonic_s() + _WRITE_S
+        if now_s >= self._write_due_s:
+            self._write_due_s = now_s + _WRITE_S
             self._write()
 
     def _write(self) -> None:

@@ -159,5 +159,5 @@ def test_hundreds_of_senders_that_begin_together_are_not_told_all_at_once_for_ev
 
     later = told[100:]
     assert told[0] == 300
-    assert max(later) < 50, "60 were told at once in one second of three"
+    assert max(later) < 50
     assert sum(later) < 300 * len(later) / 5 / (ACK_S * 0.7)
