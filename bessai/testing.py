@@ -252,6 +252,7 @@ class Gateway:
         is appended to the configuration (TOML), so that keys before its first section are those of the last device;
         `command` replaces `bessai run` by a program that takes the same options.
         """
+        directory = directory.resolve()  # a site's file takes relative paths from where it is
         self.directory = directory
         self.state_dir = directory / "state"
         self.chaos_dir = directory / "chaos"

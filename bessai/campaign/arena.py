@@ -39,7 +39,6 @@ def arena(campaign: Campaign, directory: Path) -> Generator[Arena]:
     Raises:
         NotInTimeError: one of them did not come up.
     """
-    directory = directory.resolve()  # paths in a site file are relative to the file
     terms = campaign.terms
     options = [f"--record={directory}", f"--truth-hz={terms.truth_hz}", "--seed=1"]
     settings = {
@@ -58,7 +57,7 @@ def arena(campaign: Campaign, directory: Path) -> Generator[Arena]:
             poll_s=terms.poll_s,
             profile=campaign.profile,
             keys=_keys(terms),
-            extra=_sections(terms, _write_prices(directory)),
+            extra=_sections(terms, _write_prices(directory.resolve())),
         )
         began_s = time.monotonic()
         with gateway:

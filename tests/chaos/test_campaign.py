@@ -41,3 +41,5 @@ def test_a_random_campaign_leaves_no_breach_unanswered_and_no_write_outside_limi
     assert found.offences == [], complaint(found, record, directory)
     assert len(record.done) == len(steps), how_to_repeat(directory)
     assert min(found.tally.breaches, found.tally.forced_writes, found.tally.clear_breaches) > 0
+    assert not (directory / directory).exists(), "a relative path was taken from where its file is"
+    assert "prices refused" not in (directory / "gateway.log").read_text(encoding="utf-8")
